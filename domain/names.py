@@ -1,0 +1,66 @@
+"""What every event is called in the log, written by hand, never renamed.
+
+A name is `<noun>.<what happened>.<version>`. A changed shape gets a new version here, and its old
+name an entry in `UPCASTS`: a function from the old stored fields to the fields of the newest
+version. Unknown fields are ignored when an event is read (a newer version may have written them);
+unknown names are an error.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from signalbox.domain import account, inbound, link, message, session
+
+Event = (
+    message.Event
+    | link.Event
+    | session.Event
+    | inbound.MoEvent
+    | inbound.ReceiptEvent
+    | account.UserRegistered
+    | account.AppRegistered
+)
+
+EVENT_CLASSES: Final[dict[str, type[Event]]] = {
+    "message.accepted.1": message.MessageAccepted,
+    "message.submit_attempted.1": message.SubmitAttempted,
+    "message.submitted.1": message.MessageSubmitted,
+    "message.submit_refused.1": message.SubmitRefused,
+    "message.submit_outcome_unknown.1": message.SubmitOutcomeUnknown,
+    "message.receipt_recorded.1": message.ReceiptRecorded,
+    "link.configured.1": link.LinkConfigured,
+    "link.toggled.1": link.LinkToggled,
+    "session.claimed.1": session.LinkClaimed,
+    "session.bound.1": session.LinkBound,
+    "session.lost.1": session.LinkLost,
+    "session.bind_refused.1": session.BindRefused,
+    "session.throttled.1": session.LinkThrottled,
+    "mo.part_received.1": inbound.MoPartReceived,
+    "mo.received.1": inbound.MoReceived,
+    "receipt.unmatched.1": inbound.ReceiptUnmatched,
+    "receipt.matched.1": inbound.ReceiptMatched,
+    "receipt.abandoned.1": inbound.ReceiptAbandoned,
+    "user.registered.1": account.UserRegistered,
+    "app.registered.1": account.AppRegistered,
+}
+
+NAMES: Final[dict[type[Event], str]] = {cls: name for name, cls in EVENT_CLASSES.items()}
+
+Fields = dict[str, object]
+UPCASTS: Final[Mapping[str, tuple[str, Callable[[Fields], Fields]]]] = {}
+"""Old name -> (the next version's name, how its fields are made from the old ones)."""
+
+
+def name_of(cls: type[Event]) -> str:
+    """Return the stored name of an event class."""
+    return NAMES[cls]
+
+
+def names_of(*classes: type[Event]) -> tuple[str, ...]:
+    """Return the stored names of several classes, for filters on the log."""
+    return tuple(NAMES[cls] for cls in classes)
+
+
+def class_of(name: str) -> type[Event]:
+    """Return the event class of a stored name. Raises: `KeyError` for an unknown name."""
+    return EVENT_CLASSES[name]
