@@ -1,0 +1,198 @@
+"""Who may act: one lease row per partition, with an epoch that fences late writers.
+
+Entities hash to partitions, partitions to the live relays (rendezvous hashing: when a relay comes
+or goes only its share moves). The database's clock alone decides when a lease ends; the holder
+stops itself earlier, by its monotonic clock, counted from before it asked for the renewal. A holder
+that was paused or cut off finds its deadline passed and its epoch replaced: it can neither act nor
+append.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import uuid
+from hashlib import blake2b
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+from zlib import crc32
+
+import gevent
+
+from signalbox.eventstore import metrics
+from signalbox.eventstore.postgres import Broken
+from signalbox.eventstore.recorder import Fence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import psycopg
+    from psycopg.rows import TupleRow
+
+    from signalbox.eventstore.log import EventLog
+
+log = logging.getLogger(__name__)
+
+ACQUIRE_S: Final = 0.5  # how often free and expired partitions are looked for
+RETRY_S: Final = 0.2
+
+
+def partition_of(actor_id: str, partitions: int) -> int:
+    """Return the partition an entity belongs to; the same in every process and for ever."""
+    return crc32(actor_id.encode()) % partitions
+
+
+def share_of(process_id: str, live: Iterable[str], partitions: int) -> set[int]:
+    """Return the partitions `process_id` should hold among the live processes."""
+    others = sorted(live)
+    return {
+        partition
+        for partition in range(partitions)
+        if max(others, key=lambda other: _weight(other, partition)) == process_id
+    }
+
+
+class LeaseKeeper:
+    """Holds this process's share of the partitions, and tells when one comes or goes."""
+
+    def __init__(  # noqa: PLR0913  the numbers of the protocol
+        self,
+        log_: EventLog,
+        gained: Callable[[Fence], None],
+        lost: Callable[[int], None],
+        *,
+        partitions: int = 128,
+        ttl_s: float = 10.0,
+        renew_s: float = 3.0,
+        safety_s: float = 2.0,
+    ) -> None:
+        self.process_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._own = log_.own_connection("leases")
+        self._gained, self._lost = gained, lost
+        self._partitions, self._ttl_s, self._renew_s = partitions, ttl_s, renew_s
+        self._safety_s = safety_s
+        self._held: dict[int, Fence] = {}
+        self._deadline_s = 0.0
+        self._greenlets = [gevent.spawn(self._run), gevent.spawn(self._watch)]
+
+    def may_act(self, partition: int) -> bool:
+        """True while an effect for the partition may start in this very moment."""
+        return partition in self._held and monotonic() < self._deadline_s
+
+    def fence(self, partition: int) -> Fence | None:
+        """Return what an append must carry, None when the partition is not ours."""
+        return self._held.get(partition) if self.may_act(partition) else None
+
+    @property
+    def held(self) -> frozenset[int]:
+        """The partitions held now."""
+        return frozenset(self._held)
+
+    def close(self) -> None:
+        """Give everything back, so that others need not wait for it to expire."""
+        gevent.killall(self._greenlets)
+        held = list(self._held)
+        self._drop(held)
+        try:
+            connection = self._own.get()
+            self._release(connection, held)
+            connection.execute("DELETE FROM signalbox.processes WHERE id = %s", (self.process_id,))
+        except Broken as error:
+            log.warning("leases were left to expire", extra={"error": str(error)})
+        self._own.discard()
+
+    def _run(self) -> None:
+        renewed_s = -self._renew_s
+        while True:
+            try:
+                connection = self._own.get()
+                if monotonic() - renewed_s >= self._renew_s:
+                    renewed_s = monotonic()
+                    self._renew(connection)
+                self._take_share(connection)
+            except Broken as error:
+                log.warning("leases can't be renewed", extra={"error": str(error)})
+                self._own.discard()
+                gevent.sleep(RETRY_S)
+            else:
+                gevent.sleep(ACQUIRE_S)
+
+    def _watch(self) -> None:
+        """Stop everything when the deadline passes without a renewal."""
+        while True:
+            gevent.sleep(self._safety_s / 4)
+            if self._held and monotonic() >= self._deadline_s:
+                log.error("leases ran out", extra={"partitions": len(self._held)})
+                self._drop(list(self._held))
+
+    def _renew(self, connection: psycopg.Connection[TupleRow]) -> None:
+        asked_s = monotonic()
+        connection.execute(
+            "INSERT INTO signalbox.processes (id, kind, host, pid, expires_at)"
+            " VALUES (%s, 'relay', %s, %s, clock_timestamp() + make_interval(secs => %s))"
+            " ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at",
+            (self.process_id, socket.gethostname(), os.getpid(), self._ttl_s),
+        )
+        rows = connection.execute(
+            "UPDATE signalbox.leases SET expires_at = clock_timestamp() + make_interval(secs => %s)"
+            " WHERE owner = %s AND expires_at > clock_timestamp() RETURNING partition, epoch",
+            (self._ttl_s, self.process_id),
+        ).fetchall()
+        renewed: dict[int, int] = dict(rows)
+        self._drop([p for p, fence in self._held.items() if renewed.get(p) != fence.epoch])
+        # What was dropped at the deadline may still be ours in the table: begin with a new epoch.
+        self._release(connection, [p for p in renewed if p not in self._held])
+        self._deadline_s = asked_s + self._ttl_s - self._safety_s
+
+    def _take_share(self, connection: psycopg.Connection[TupleRow]) -> None:
+        live = [
+            row[0]
+            for row in connection.execute(
+                "SELECT id FROM signalbox.processes"
+                " WHERE kind = 'relay' AND expires_at > clock_timestamp()"
+            )
+        ]
+        if self.process_id not in live:
+            return
+        share = share_of(self.process_id, live, self._partitions)
+        surplus = [partition for partition in self._held if partition not in share]
+        if surplus:
+            self._drop(surplus)
+            self._release(connection, surplus)
+        wanted = [partition for partition in share if partition not in self._held]
+        if wanted:
+            self._acquire(connection, wanted)
+
+    def _acquire(self, connection: psycopg.Connection[TupleRow], wanted: list[int]) -> None:
+        rows = connection.execute(
+            "INSERT INTO signalbox.leases AS l (partition, owner, epoch, expires_at)"
+            " SELECT p, %(me)s, 1, clock_timestamp() + make_interval(secs => %(ttl)s)"
+            " FROM unnest(%(wanted)s::int[]) AS p ORDER BY p"
+            " ON CONFLICT (partition) DO UPDATE SET owner = excluded.owner,"
+            "  epoch = l.epoch + 1, expires_at = excluded.expires_at"
+            " WHERE l.expires_at <= clock_timestamp() RETURNING partition, epoch",
+            {"me": self.process_id, "ttl": self._ttl_s, "wanted": wanted},
+        ).fetchall()
+        for partition, epoch in rows:
+            fence = Fence(partition, epoch)
+            self._held[partition] = fence
+            self._gained(fence)
+        metrics.LEASES.set(len(self._held))
+
+    def _release(self, connection: psycopg.Connection[TupleRow], partitions: list[int]) -> None:
+        connection.execute(
+            "UPDATE signalbox.leases SET expires_at = clock_timestamp()"
+            " WHERE owner = %s AND partition = ANY(%s)",
+            (self.process_id, partitions),
+        )
+
+    def _drop(self, partitions: Iterable[int]) -> None:
+        for partition in partitions:
+            if self._held.pop(partition, None) is not None:
+                self._lost(partition)
+        metrics.LEASES.set(len(self._held))
+
+
+def _weight(process_id: str, partition: int) -> bytes:
+    return blake2b(f"{process_id}/{partition}".encode(), digest_size=8).digest()

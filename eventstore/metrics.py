@@ -1,0 +1,63 @@
+"""Every metric of the gateway in one table: name, help, labels.
+
+All processes of one machine share a folder (PROMETHEUS_MULTIPROC_DIR), so that `/metrics` of the
+web process shows the whole gateway. Labels are link numbers, routes and the like: never an address.
+"""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+ACCEPTED: Final = Counter("signalbox_messages_accepted", "Messages accepted over HTTP", ["link"])
+SUBMITTED: Final = Counter("signalbox_parts_submitted", "Parts the SMSC accepted", ["link"])
+FAILED: Final = Counter("signalbox_parts_failed", "Parts that failed for good", ["link"])
+REFUSED: Final = Counter(
+    "signalbox_submits_refused", "Error answers to submit_sm", ["link", "command_status"]
+)
+IN_DOUBT: Final = Counter("signalbox_submits_in_doubt", "Submits without an outcome", ["link"])
+RECEIPTS: Final = Counter("signalbox_receipts", "Receipts recorded", ["link", "status"])
+RECEIPTS_PARKED: Final = Counter(
+    "signalbox_receipts_unmatched", "Receipts that matched no part when they came", ["link"]
+)
+MO: Final = Counter("signalbox_mo_parts", "Parts of messages from handsets", ["link"])
+STRAY_PDUS: Final = Counter(
+    "signalbox_stray_pdus", "PDUs nobody waited for, and PDUs that can't be read", ["link", "kind"]
+)
+WINDOW: Final = Gauge(
+    "signalbox_window_in_use", "Submits waiting for their answer", ["link"],
+    multiprocess_mode="livesum",
+)  # fmt: skip
+BOUND: Final = Gauge(
+    "signalbox_link_bound", "1 while the link is bound", ["link"], multiprocess_mode="livemax"
+)
+JOURNAL_BATCH: Final = Histogram(
+    "signalbox_journal_batch_events", "Events per transaction",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
+)  # fmt: skip
+JOURNAL_COMMIT: Final = Histogram(
+    "signalbox_journal_commit_seconds", "From the start of a transaction to its commit",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+)  # fmt: skip
+JOURNAL_TROUBLE: Final = Counter(
+    "signalbox_journal_failures", "Transactions that had to be tried again", ["kind"]
+)
+PROJECTOR_LAG: Final = Gauge(
+    "signalbox_projector_lag_seconds", "Age of the oldest event that is not projected yet",
+    multiprocess_mode="livemax",
+)  # fmt: skip
+PROJECTED: Final = Counter("signalbox_events_projected", "Events the projector has taken")
+DEAD_LETTERS: Final = Counter(
+    "signalbox_dead_letters", "Events and commands that were set aside", ["reader"]
+)
+ACTOR_RESTARTS: Final = Counter(
+    "signalbox_actor_restarts", "Actors rebuilt from their stream", ["actor"]
+)
+REQUESTS: Final = Histogram(
+    "signalbox_http_request_seconds", "From the request's headers to its answer",
+    ["route", "status"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)  # fmt: skip
+LEASES: Final = Gauge(
+    "signalbox_leases_held", "Partitions this machine's relays act for",
+    multiprocess_mode="livesum",
+)  # fmt: skip
