@@ -1,0 +1,346 @@
+"""The slow counter beside a link session: deliveries that need a look into the database.
+
+Receipts whose message is not in hand are looked up; those nobody knows yet are stored as
+`ReceiptUnmatched`, answered, and tried again every second until their message turns up or they are too
+old. Messages from handsets are joined part by part. One greenlet, one delivery after the other.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+from time import time
+from typing import TYPE_CHECKING, Any, Final
+
+import gevent
+from eventsourcing.persistence import PersistenceError
+from gevent.event import Event
+
+from signalbox.actors.feeder import track
+from signalbox.actors.ids import uuid7
+from signalbox.actors.work import Tracked
+from signalbox.domain import inbound
+from signalbox.domain import link as links
+from signalbox.domain import message as messages
+from signalbox.domain import text as texts
+from signalbox.domain.command_status import CommandStatus
+from signalbox.domain.receipts import FINAL, Receipt, lookup_keys
+from signalbox.eventstore import metrics
+from signalbox.eventstore.errors import Conflict, FenceLost, Unavailable
+from signalbox.eventstore.journal import Append, Write
+from signalbox.eventstore.postgres import Broken
+from signalbox.eventstore.recorder import Fence, InboxRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from signalbox.actors.transports.smpp.session import Delivery
+    from signalbox.domain.names import Event as DomainEvent
+    from signalbox.eventstore.journal import Journal
+    from signalbox.eventstore.log import EventLog
+
+log = logging.getLogger(__name__)
+
+LOOK_S: Final = 1.0
+WAITING_MAX: Final = 10_000
+CANDIDATES_MAX: Final = 20
+CONFLICTS_MAX: Final = 10
+UNKNOWN_CODING: Final = 4  # 8-bit binary (SMPP 3.4, 5.2.19)
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """The message of a receipt was found; the session records it if it has the message in hand."""
+
+    tracked: Tracked
+    part: int
+    receipt: Receipt
+    delivery: Delivery | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Parked:
+    stream_id: str
+    receipt: Receipt
+    since_s: float
+
+
+class Desk:
+    """See the module."""
+
+    def __init__(  # noqa: PLR0913  its parts and its two limits
+        self,
+        log_: EventLog,
+        journal: Journal,
+        link: links.Link,
+        receipt_park_s: float,
+        mo_reassembly_s: float,
+        fence: Fence,
+        tell: Callable[[object], None],
+    ) -> None:
+        assert link.spec is not None, link
+        self._log = log_
+        self._journal = journal
+        self._link_id = link.link_id
+        self._actor_id = links.stream_of(link.link_id)
+        self._account = link.spec.account
+        self._dlr_msgid = link.spec.dlr_msgid
+        self._receipt_park_s = receipt_park_s
+        self._mo_reassembly_s = mo_reassembly_s
+        self._fence = fence
+        self._tell = tell
+        self._waiting: deque[tuple[Delivery, Receipt | None]] = deque()
+        self._parked: dict[str, _Parked] = {}
+        self._wake = Event()
+        self._greenlet = gevent.spawn(self._run)
+
+    def take(self, delivery: Delivery, receipt: Receipt | None) -> None:
+        """Take a delivery: a receipt to be looked up, or (None) a message from a handset."""
+        if len(self._waiting) >= WAITING_MAX:
+            delivery.session.answer([delivery], CommandStatus.ESME_RX_T_APPN)
+            return
+        self._waiting.append((delivery, receipt))
+        self._wake.set()
+
+    def look_again(self) -> None:
+        """New parts are known: what is parked may match now."""
+        if self._parked:
+            self._wake.set()
+
+    def close(self) -> None:
+        """Stop; what was not answered comes again."""
+        self._greenlet.kill(block=False)
+
+    def _run(self) -> None:
+        loaded = False
+        while True:
+            try:
+                if not loaded:
+                    self._load_parked()
+                    self._close_incomplete()
+                    loaded = True
+                self._work()
+                self._try_parked()
+            except FenceLost:
+                return
+            except (*Broken, PersistenceError, Unavailable) as error:
+                log.warning("deliveries have to wait", extra={"error": str(error)})
+                gevent.sleep(LOOK_S)
+                continue
+            self._wake.wait(LOOK_S)
+            self._wake.clear()
+
+    def _work(self) -> None:
+        while self._waiting:
+            delivery, receipt = self._waiting[0]
+            try:
+                if receipt is None:
+                    self._receive_mo(delivery)
+                else:
+                    self._receive_receipt(delivery, receipt)
+            except (*Broken, PersistenceError, Unavailable, FenceLost):
+                raise
+            except Exception:
+                # One delivery that can't be handled must not hold up the others.
+                log.exception("delivery refused", extra={"link": self._actor_id})
+                metrics.DEAD_LETTERS.labels("Desk").inc()
+                delivery.session.answer([delivery], CommandStatus.ESME_RX_T_APPN)
+            self._waiting.popleft()
+
+    # receipts
+
+    def _receive_receipt(self, delivery: Delivery, receipt: Receipt) -> None:
+        found = self._find(receipt, delivery.pdu.source.digits)
+        if found is not None:
+            self._record(*found, receipt, delivery)
+            return
+        metrics.RECEIPTS_PARKED.labels(str(self._link_id)).inc()
+        stream_id = f"receipt-{uuid7()}"
+        unmatched = inbound.ReceiptUnmatched(
+            self._link_id,
+            self._account,
+            receipt.smsc_id,
+            receipt.status,
+            receipt.stat,
+            receipt.error_code,
+            receipt.done_date,
+        )
+        row = InboxRow(self._actor_id, "receipt", stream_id)
+        self._write(stream_id, 1, [unmatched], inbox=[row])
+        delivery.session.answer([delivery])
+        self._parked[stream_id] = _Parked(stream_id, receipt, time())
+
+    def _find(self, receipt: Receipt, handset: str) -> tuple[Tracked, int] | None:
+        """Return the newest part with that id, preferring unfinished ones to the same number."""
+        with self._log.pool.connection() as connection:
+            rows = connection.execute(
+                "SELECT stream_id, part FROM signalbox.submitted_parts"
+                " WHERE account = %s AND smsc_key = ANY(%s) ORDER BY recorded_at DESC LIMIT %s",
+                (self._account, list(lookup_keys(receipt.smsc_id, self._dlr_msgid)),
+                 CANDIDATES_MAX),
+            ).fetchall()  # fmt: skip
+        found = [(track(0, self._log.read(row["stream_id"])), row["part"]) for row in rows]
+        if len(found) > 1:
+            found.sort(key=lambda one: _fits(one[0], one[1], handset), reverse=True)
+        return found[0] if found else None
+
+    def _record(
+        self, tracked: Tracked, part: int, receipt: Receipt, delivery: Delivery | None
+    ) -> None:
+        """Record it here if the message has left the session's hands; the session tells by version."""
+        for _ in range(CONFLICTS_MAX):
+            if tracked.message.needs_work:
+                self._tell(Located(tracked, part, receipt, delivery))
+                return
+            command = messages.RecordReceipt(
+                part,
+                receipt.smsc_id,
+                receipt.status,
+                receipt.stat,
+                receipt.error_code,
+                receipt.done_date,
+            )
+            events = messages.decide(tracked.message, command, time())
+            try:
+                self._write(
+                    tracked.stream_id, tracked.version + 1, events, tenant_id=tracked.tenant_id
+                )
+            except Conflict:
+                tracked = track(0, self._log.read(tracked.stream_id))
+                continue
+            if events:
+                metrics.RECEIPTS.labels(str(self._link_id), receipt.status).inc()
+            if delivery is not None:
+                delivery.session.answer([delivery])
+            return
+        raise Unavailable("the message changes too fast")
+
+    def _load_parked(self) -> None:
+        for stream_id in self._inbox("receipt"):
+            first = self._log.read(stream_id)[0]
+            event = first.event
+            assert isinstance(event, inbound.ReceiptUnmatched), first
+            receipt = Receipt(
+                smsc_id=event.smsc_id,
+                status=event.status,
+                error_code=event.error_code,
+                stat=event.stat,
+                submit_date="",
+                done_date=event.done_date,
+            )
+            self._parked[stream_id] = _Parked(stream_id, receipt, first.at_s)
+
+    def _try_parked(self) -> None:
+        for parked in list(self._parked.values()):
+            found = self._find(parked.receipt, "")
+            waited_s = time() - parked.since_s
+            if found is not None:
+                tracked, part = found
+                self._record(tracked, part, parked.receipt, None)
+                message_id = messages.id_of(tracked.stream_id)
+                event: DomainEvent = inbound.ReceiptMatched(message_id, part)
+            elif waited_s > self._receipt_park_s:
+                log.warning("receipt without message", extra={"link": self._actor_id})
+                event = inbound.ReceiptAbandoned(waited_s)
+            else:
+                continue
+            self._write(parked.stream_id, 2, [event], done=[parked.stream_id])
+            del self._parked[parked.stream_id]
+
+    # messages from handsets
+
+    def _receive_mo(self, delivery: Delivery) -> None:
+        pdu = delivery.pdu
+        user_data = texts.UserData(pdu.sar, pdu.body, has_ports=False)
+        if pdu.esm_class & texts.ESM_CLASS_UDHI:
+            user_data = texts.split_udh(pdu.body)
+        place = user_data.concatenation or texts.Concatenation(0, 1, 1)
+        command = inbound.ReceivePart(
+            link_id=self._link_id,
+            source=pdu.source.digits,
+            destination=pdu.destination.digits,
+            text=_text_of(user_data, pdu.data_coding),
+            number=place.number,
+            total=place.total,
+        )
+        metrics.MO.labels(str(self._link_id)).inc()
+        for generation in range(CONFLICTS_MAX):
+            if self._store_mo(self._mo_stream(command, place.reference, generation), command):
+                delivery.session.answer([delivery])
+                return
+        raise Unavailable("the message changes too fast")
+
+    def _mo_stream(self, command: inbound.ReceivePart, reference: int, generation: int) -> str:
+        if command.total == 1:
+            return f"mo-{uuid7()}"
+        digest = self._log.secrets.digest(
+            "mo", self._account, command.source, command.destination, str(reference),
+            str(command.total), str(int(time() // self._mo_reassembly_s)), str(generation),
+        )  # fmt: skip
+        return f"mo-{digest}"
+
+    def _store_mo(self, stream_id: str, command: inbound.ReceivePart) -> bool:
+        """Store one part; False when the stream is a finished message with the same reference."""
+        mo, version = self._mo(stream_id)
+        if mo.closed and mo.texts.get(command.number) != command.text:
+            return False
+        events = inbound.decide(mo, command)
+        whole = any(isinstance(event, inbound.MoReceived) for event in events)
+        row = InboxRow(self._actor_id, "mo", stream_id)
+        self._write(
+            stream_id,
+            version + 1,
+            events,
+            tenant_id=self._actor_id,
+            inbox=[row] if version == 0 and not whole else [],
+            done=[stream_id] if whole and version else [],
+        )
+        return True
+
+    def _mo(self, stream_id: str) -> tuple[inbound.MoMessage, int]:
+        mo, version = inbound.MoMessage(), 0
+        for recorded in self._log.read(stream_id):
+            assert isinstance(recorded.event, inbound.MoEvent), recorded
+            mo, version = inbound.evolve(mo, recorded.event), recorded.version
+        return mo, version
+
+    def _close_incomplete(self) -> None:
+        """Give up messages whose parts did not all come; looked at when the session starts."""
+        for stream_id in self._inbox("mo"):
+            if time() - self._log.read(stream_id)[0].at_s <= self._mo_reassembly_s:
+                continue
+            mo, version = self._mo(stream_id)
+            events = inbound.decide(mo, inbound.CloseIncomplete())
+            self._write(stream_id, version + 1, events, tenant_id=self._actor_id, done=[stream_id])
+
+    # the log
+
+    def _inbox(self, kind: str) -> list[str]:
+        with self._log.pool.connection() as connection:
+            rows = connection.execute(
+                "SELECT stream_id FROM signalbox.inbox WHERE actor_id = %s AND kind = %s"
+                " ORDER BY seq LIMIT %s",
+                (self._actor_id, kind, WAITING_MAX),
+            ).fetchall()
+        return [row["stream_id"] for row in rows]
+
+    def _write(
+        self, stream_id: str, version: int, events: Sequence[DomainEvent], **beside: Any
+    ) -> None:
+        if not events:
+            return
+        write = Write(stream_id, version, events, beside.pop("tenant_id", ""))
+        self._journal.write(Append(writes=[write], by=self._actor_id, fence=self._fence, **beside))
+
+
+def _fits(tracked: Tracked, part: int, handset: str) -> tuple[bool, bool]:
+    same_number = tracked.accepted.destination.lstrip("+") == handset.lstrip("+")
+    return same_number, tracked.message.part(part).status not in FINAL
+
+
+def _text_of(user_data: texts.UserData, data_coding: int) -> str:
+    """Return the text, or the octets as hexadecimal digits where they are no text."""
+    if user_data.has_ports or data_coding == UNKNOWN_CODING:
+        return user_data.body.hex()
+    return texts.decode(user_data.body, data_coding)

@@ -1,0 +1,151 @@
+"""The actor that decides for a link, in any process: accept a message, switch the link.
+
+It holds the link's state as the log has it (`Followed` brings what other processes committed) and never
+acts on the wire: that is `link_session`, in the one process that holds the lease.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from signalbox.actors.runtime import Actor
+from signalbox.domain import link as links
+from signalbox.domain import message as messages
+from signalbox.domain.errors import Refused
+from signalbox.eventstore import metrics
+from signalbox.eventstore.errors import Unavailable
+from signalbox.eventstore.journal import Append, Write
+from signalbox.eventstore.recorder import InboxRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gevent.event import AsyncResult
+
+    from signalbox.eventstore.journal import Journal
+    from signalbox.eventstore.log import EventLog
+    from signalbox.eventstore.mapper import Recorded
+
+
+@dataclass(slots=True)
+class Accept:
+    """Decide on a message; `reply` gets its position in the log, or what went wrong.
+
+    `accepted` is set before the reply.
+    """
+
+    stream_id: str
+    command: messages.AcceptMessage
+    by: str
+    request_id: str
+    reply: AsyncResult
+    accepted: messages.MessageAccepted | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """Decide on a command for the link itself; `reply` gets the link as it is then."""
+
+    command: links.Command
+    by: str
+    request_id: str
+    reply: AsyncResult
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The log has a new event of this link."""
+
+    recorded: Recorded
+
+
+class LinkActor(Actor):
+    """Decides for one link; see `receive` for the three things it is told."""
+
+    def __init__(
+        self,
+        link_id: int,
+        log: EventLog,
+        journal: Journal,
+        published: Callable[[links.Link], None],
+    ) -> None:
+        super().__init__(links.stream_of(link_id), log.pool)
+        self._link_id = link_id
+        self._log = log
+        self._journal = journal
+        self._published = published
+
+    @override
+    def restore(self) -> None:
+        self._link = links.Link(self._link_id)
+        self._version = 0
+        for recorded in self._log.read(self.name):
+            self._apply(recorded)
+
+    @override
+    def receive(self, message: Any) -> None:
+        match message:
+            case Accept():
+                self._accept(message)
+            case Decide():
+                self._decide(message)
+            case Followed(recorded) if recorded.version == self._version + 1:
+                self._apply(recorded)
+            case Followed(recorded) if recorded.version > self._version:
+                self.restore()
+
+    def _apply(self, recorded: Recorded) -> None:
+        assert isinstance(recorded.event, links.Event), recorded
+        self._link = links.evolve(self._link, recorded.event)
+        self._version = recorded.version
+        self._published(self._link)
+
+    def _accept(self, ask: Accept) -> None:
+        try:
+            events = messages.accept(self._link, ask.command)
+            (ask.accepted,) = events
+            tenant_id = f"app-{ask.command.app_id}"
+            append = Append(
+                writes=(Write(ask.stream_id, 1, events, tenant_id),),
+                by=ask.by,
+                request_id=ask.request_id,
+                inbox=(InboxRow(self.name, "submit", ask.stream_id),),
+                wait_s=self._journal.wait_s_max,
+            )
+            self._journal.append(append, into=ask.reply)
+        except (Refused, Unavailable) as refusal:
+            ask.reply.set_exception(refusal)
+        else:
+            metrics.ACCEPTED.labels(str(self._link_id)).inc()
+
+    def _decide(self, ask: Decide) -> None:
+        try:
+            events = links.decide(self._link, ask.command)
+        except Refused as refusal:
+            ask.reply.set_exception(refusal)
+            return
+        if not events:
+            ask.reply.set(self._link)
+            return
+        decided = self._link
+        for event in events:
+            decided = links.evolve(decided, event)
+        result = self._journal.append(
+            Append(
+                writes=(Write(self.name, self._version + 1, events),),
+                by=ask.by,
+                request_id=ask.request_id,
+                wait_s=self._journal.wait_s_max,
+            )
+        )
+        result.rawlink(lambda done: _answer(ask.reply, done, decided))
+
+
+def _answer(reply: AsyncResult, done: AsyncResult, link: links.Link) -> None:
+    if done.successful():
+        reply.set(link)
+    else:
+        reply.set_exception(done.exception)

@@ -1,0 +1,711 @@
+"""The actor that acts for a link: it runs in the one process that holds the link's lease.
+
+    inbox ─ Feeder ─▶ Work ─▶ line ─ window, rate ─▶ SubmitAttempted ─ commit ─▶ PDUs ─▶ Session
+    Session ─▶ answers ─▶ MessageSubmitted, SubmitRefused … ─ commit
+    Session ─▶ receipts ─▶ ReceiptRecorded ─ commit ─▶ deliver_sm_resp
+
+Decisions are made on the state as it will be when the appends before are stored; appends of one process
+are stored in order. If one fails, its messages are read anew. Nothing leaves before its attempt is
+durable, nothing at all once the lease is not certain any more.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from random import random
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any, Final, assert_never
+
+from typing_extensions import override
+
+from signalbox.actors.desk import Desk, Located
+from signalbox.actors.feeder import Feeder, Work
+from signalbox.actors.runtime import Actor
+from signalbox.actors.transports.smpp import codec
+from signalbox.actors.transports.smpp.session import (
+    Bound,
+    Delivery,
+    Ended,
+    Endpoint,
+    Received,
+    Session,
+)
+from signalbox.actors.work import Line, Memory, Slot, Tracked
+from signalbox.domain import link as links
+from signalbox.domain import message as messages
+from signalbox.domain import session as sessions
+from signalbox.domain.command_status import CommandStatus, bind_policy, describe, submit_policy
+from signalbox.domain.pacing import Backoff, Throttle, TokenBucket
+from signalbox.domain.receipts import correlation_key, is_receipt, lookup_keys, receipt_text
+from signalbox.domain.receipts import read_receipt as read_receipt_of
+from signalbox.eventstore import metrics
+from signalbox.eventstore.errors import Conflict, FenceLost
+from signalbox.eventstore.journal import Append, Write
+from signalbox.eventstore.recorder import Fence, SubmittedPart
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from gevent.event import AsyncResult
+    from gevent.event import Event as GeventEvent
+
+    from signalbox.domain.receipts import Receipt
+    from signalbox.eventstore.journal import Journal
+    from signalbox.eventstore.log import EventLog
+
+log = logging.getLogger(__name__)
+
+TICK_S: Final = 0.25
+FETCH_MIN: Final = 50
+LATE_MAX: Final = 1_000  # submits whose answer may still come after their timeout
+DAY_LETTERS: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """How this link's submits are made, beside what `LinkSpec` says."""
+
+    registered_delivery: int = 1
+    validity_period: str = ""
+    service_type: str = ""
+    dlr_by_text: bool = False
+    retry_age_s_max: float = 1200
+    receipt_park_s: float = 600
+    mo_reassembly_s: float = 1800
+    reconnect_initial_s: float = 1
+    reconnect_max_s: float = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """The wait before the next connection is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pump:
+    """A token, a retry or new work is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkWaits:
+    """Somebody put messages into the inbox of some link."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChanged:
+    """The log has a new state of this link."""
+
+    link: links.Link
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Drain, unbind, and set `done`."""
+
+    done: GeventEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """The attempts are stored; their PDUs may leave."""
+
+    slots: Sequence[Slot]
+    result: AsyncResult
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An append is through: the deliveries it stands for can be answered."""
+
+    stream_ids: Sequence[str]
+    deliveries: Sequence[Delivery]
+    result: AsyncResult
+
+
+@dataclass(slots=True)
+class _InFlight:
+    slot: Slot
+    sent_s: float
+
+
+class LinkSession(Actor):
+    """See the module. One for each link and lease."""
+
+    def __init__(  # noqa: PLR0913  what a session is made of
+        self,
+        link: links.Link,
+        endpoint: Endpoint,
+        submission: Submission,
+        log_: EventLog,
+        journal: Journal,
+        owner: str,
+        fence: Fence,
+        may_act: Callable[[], bool],
+    ) -> None:
+        super().__init__(links.stream_of(link.link_id), log_.pool)
+        self._link = link
+        self._endpoint = endpoint
+        self._submission = submission
+        self._log = log_
+        self._journal = journal
+        self._owner = owner
+        self._fence = fence
+        self._may_act = may_act
+        self._session: Session | None = None
+        self._feeder: Feeder | None = None
+        self._desk: Desk | None = None
+        self._done: GeventEvent | None = None
+        self._is_bound = self._draining = self._unbinding = False
+        self._label = str(link.link_id)
+        spec = self._spec
+        self._bucket = TokenBucket(spec.tps, max(spec.tps, 1))
+        self._throttle = Throttle()
+        self._backoff = Backoff(submission.reconnect_initial_s, submission.reconnect_max_s)
+
+    # life
+
+    @override
+    def restore(self) -> None:
+        """Begin anew: no connection, nothing in hand; the inbox has it all."""
+        self._close_session("restarted")
+        self._close_helpers()
+        self._is_bound = self._unbinding = self._fetching = False
+        self._draining = self._done is not None
+        self._more = True
+        self._memory, self._line = Memory(), Line()
+        self._in_flight: dict[int, _InFlight] = {}
+        self._late: dict[int, Slot] = {}
+        self._unsent: list[Slot] = []
+        self._reserved = 0
+        self._pump_at_s = 0.0
+        self._day, self._day_version, self._wire = "", 0, sessions.Session()
+        self._feeder = Feeder(self._log, self.name, self.actor_ref.tell)
+        self._desk = Desk(
+            self._log, self._journal, self._link, self._submission.receipt_park_s,
+            self._submission.mo_reassembly_s, self._fence, self.actor_ref.tell,
+        )  # fmt: skip
+        self._tell_log(sessions.ClaimLink(self._owner, self._fence.epoch))
+        self.tell_later(0, Connect())
+        self.tell_later(TICK_S, Tick())
+
+    @override
+    def on_stop(self) -> None:
+        super().on_stop()
+        self._close_session("stopped")
+        self._close_helpers()
+
+    @override
+    def receive(self, message: Any) -> None:
+        match message:
+            case Tick():
+                self._tick()
+            case Connect():
+                self._connect()
+            case Pump():
+                self._pump_at_s = 0.0
+            case WorkWaits():
+                self._more = True
+            case Work():
+                self._take(message)
+            case Attempted():
+                self._attempted(message)
+            case Stored():
+                self._stored(message)
+            case Received(session, responses, deliveries) if session is self._session:
+                self._respond(responses)
+                self._deliver(deliveries)
+            case Located():
+                self._record_receipts([(message.tracked, message.part, message.receipt)],
+                                      [message.delivery])  # fmt: skip
+            case Bound(session, smsc_id) if session is self._session:
+                self._bound(smsc_id)
+            case Ended(session) if session is self._session:
+                self._ended(message)
+            case LinkChanged(link):
+                self._changed(link)
+            case Stop(done):
+                self._done, self._draining = done, True
+        self._pump()
+
+    @property
+    def _spec(self) -> links.LinkSpec:
+        assert self._link.spec is not None, self._link
+        return self._link.spec
+
+    @property
+    def _wants_connection(self) -> bool:
+        return self._link.enabled and not self._draining and self._may_act()
+
+    # the session
+
+    def _connect(self) -> None:
+        if self._session is None and self._wants_connection:
+            self._session = Session(self._endpoint, self.actor_ref.tell, self._may_act)
+
+    def _bound(self, smsc_id: str) -> None:
+        self._is_bound = True
+        self._backoff.bound(monotonic())
+        metrics.BOUND.labels(self._label).set(1)
+        log.info("link bound", extra={"link": self._label})
+        self._tell_log(sessions.RecordBind(smsc_id))
+        self._send(self._unsent)
+        self._unsent = []
+
+    def _ended(self, ended: Ended) -> None:
+        self._session = None
+        self._is_bound = self._unbinding = False
+        self._backoff.lost(monotonic())
+        metrics.BOUND.labels(self._label).set(0)
+        metrics.WINDOW.labels(self._label).set(0)
+        self._late.clear()
+        in_flight = [flight.slot for flight in self._in_flight.values()]
+        self._in_flight.clear()
+        self._doubt(in_flight, ended.reason)
+        retry_in_s = self._retry_in_s(ended.bind_status) if self._wants_connection else 0.0
+        log.warning("link down", extra={"link": self._label, "reason": ended.reason})
+        if ended.bind_status is None:
+            self._tell_log(sessions.RecordLoss(ended.reason, retry_in_s))
+        else:
+            self._tell_log(sessions.RecordBindRefusal(ended.reason, retry_in_s))
+        self.tell_later(retry_in_s, Connect())
+
+    def _retry_in_s(self, bind_status: int | None) -> float:
+        backoff_s = self._backoff.next_s(random())  # noqa: S311  jitter
+        if bind_status is None:
+            return backoff_s
+        return max(backoff_s, bind_policy(bind_status).delay_s)
+
+    def _changed(self, link: links.Link) -> None:
+        self._link = link
+        if link.enabled:
+            self.tell_later(0, Connect())
+
+    def _leave(self) -> None:
+        """Unbind once nothing waits for an answer any more."""
+        if self._in_flight or self._reserved:
+            return
+        if self._session is None:
+            if self._done is not None:
+                self._done.set()
+        elif self._is_bound:
+            self._is_bound, self._unbinding = False, True
+            self._session.unbind()
+        elif not self._unbinding:
+            self._session.abort("not wanted any more")
+
+    def _close_session(self, reason: str) -> None:
+        if self._session is not None:
+            self._session.abort(reason)
+            self._session = None
+
+    def _close_helpers(self) -> None:
+        for helper in (self._feeder, self._desk):
+            if helper is not None:
+                helper.close()
+
+    # submitting
+
+    def _take(self, work: Work) -> None:
+        self._fetching = False
+        self._more = work.more
+        for tracked in work.messages:
+            if tracked.stream_id in self._memory:
+                continue
+            self._memory.add(tracked)
+            cut_off = [n for n, part in enumerate(tracked.message.parts, 1) if part.in_flight]
+            if cut_off:
+                slots = [Slot(tracked.seq, n, tracked.stream_id) for n in cut_off]
+                self._doubt(slots, "the process that submitted it ended")
+            self._line_up(tracked, set(range(1, len(tracked.message.parts) + 1)) - set(cut_off))
+
+    def _line_up(self, tracked: Tracked, parts: Iterable[int]) -> None:
+        for number in parts:
+            part = tracked.message.part(number)
+            if part.waits_for_submit:
+                self._line.put(Slot(tracked.seq, number, tracked.stream_id), part.retry_at_s)
+
+    def _pump(self) -> None:
+        """Attempt what window, rate and throttling allow; ask for more work when the line is short."""
+        if self._draining or not self._link.enabled:
+            self._leave()
+            return
+        if not self._is_bound:
+            return
+        now_s, now_mono_s = time(), monotonic()
+        self._line.ripen(now_s)
+        slots = self._admit(now_mono_s)
+        if slots:
+            self._attempt(slots, now_s)
+        if self._more and not self._fetching and self._line.ready < self._spec.window:
+            self._fetching = True
+            assert self._feeder is not None
+            self._feeder.want(max(2 * self._spec.window, FETCH_MIN))
+        self._plan(now_s, now_mono_s)
+
+    def _admit(self, now_mono_s: float) -> list[Slot]:
+        slots: list[Slot] = []
+        room = self._spec.window - len(self._in_flight) - self._reserved
+        if now_mono_s < self._throttle.paused_until_s or not self._may_act():
+            return slots
+        self._bucket.set_rate(self._spec.tps * self._throttle.factor, now_mono_s)
+        while len(slots) < room and self._line.ready and self._bucket.take(now_mono_s):
+            slots.append(self._line.take())
+        return slots
+
+    def _plan(self, now_s: float, now_mono_s: float) -> None:
+        """Come back when a token, the end of a pause or a retry is due."""
+        delays = []
+        if self._line.ready and len(self._in_flight) + self._reserved < self._spec.window:
+            pause_s = self._throttle.paused_until_s - now_mono_s
+            delays.append(max(pause_s, self._bucket.wait_s(now_mono_s)))
+        retry_at_s = self._line.next_at_s()
+        if retry_at_s is not None:
+            delays.append(retry_at_s - now_s)
+        if not delays:
+            return
+        due_s = now_mono_s + max(min(delays), 0.001)
+        if not self._pump_at_s or due_s < self._pump_at_s:
+            self._pump_at_s = due_s
+            self.tell_later(due_s - now_mono_s, Pump())
+
+    def _attempt(self, slots: list[Slot], now_s: float) -> None:
+        attempted: list[Slot] = []
+        writes: list[Write] = []
+        for slot in slots:
+            tracked = self._memory.get(slot.stream_id)
+            if tracked is None:
+                continue
+            command = messages.AttemptSubmit(slot.part, self._link.link_id)
+            if self._decide(tracked, command, now_s, writes):
+                attempted.append(slot)
+        if writes:
+            self._reserved += len(attempted)
+            result = self._append(writes)
+            result.rawlink(lambda done: self._tell_self(Attempted(attempted, done)))
+
+    def _attempted(self, attempted: Attempted) -> None:
+        self._reserved -= len(attempted.slots)
+        if not attempted.result.successful():
+            self._failed({slot.stream_id for slot in attempted.slots}, attempted.result)
+        elif self._is_bound:
+            self._send(attempted.slots)
+        else:
+            self._unsent += attempted.slots
+
+    def _send(self, slots: Sequence[Slot]) -> None:
+        assert self._session is not None or not slots
+        pdus: list[bytes] = []
+        sent_s = monotonic()
+        for slot in slots:
+            tracked = self._memory.get(slot.stream_id)
+            if tracked is None or not tracked.message.part(slot.part).in_flight:
+                continue
+            assert self._session is not None
+            sequence = self._session.next_sequence()
+            try:
+                pdus.append(self._pdu(sequence, tracked, slot.part))
+            except codec.EncodeError as error:
+                self._unencodable(tracked, slot.part, error)
+                continue
+            self._in_flight[sequence] = _InFlight(slot, sent_s)
+        if pdus and self._session is not None:
+            self._session.send(pdus)
+        metrics.WINDOW.labels(self._label).set(len(self._in_flight))
+
+    def _pdu(self, sequence: int, tracked: Tracked, part: int) -> bytes:
+        how = self._submission
+        return codec.encode_submit_sm(
+            sequence,
+            codec.source_address(tracked.accepted.source),
+            codec.destination_address(tracked.accepted.destination),
+            tracked.pdu(part),
+            how.registered_delivery,
+            service_type=how.service_type,
+            validity_period=how.validity_period,
+        )
+
+    def _unencodable(self, tracked: Tracked, part: int, error: codec.EncodeError) -> None:
+        """A part that can't be put into a PDU is refused here, as an SMSC would refuse it."""
+        log.error("part can't be encoded", extra={"link": self._label, "error": str(error)})
+        response = codec.SubmitSmResp(0, CommandStatus.ESME_RINVMSGLEN, "")
+        self._settle([(Slot(tracked.seq, part, tracked.stream_id), response)])
+
+    def _respond(self, responses: Iterable[codec.SubmitSmResp]) -> None:
+        settled: list[tuple[Slot, codec.SubmitSmResp]] = []
+        for response in responses:
+            flight = self._in_flight.pop(response.sequence, None)
+            slot = flight.slot if flight else self._late.pop(response.sequence, None)
+            if slot is None:
+                metrics.STRAY_PDUS.labels(self._label, "response").inc()
+            else:
+                settled.append((slot, response))
+        if settled:
+            metrics.WINDOW.labels(self._label).set(len(self._in_flight))
+            self._settle(settled)
+
+    def _settle(self, settled: list[tuple[Slot, codec.SubmitSmResp]]) -> None:
+        now_s = time()
+        writes: list[Write] = []
+        done: list[str] = []
+        submitted: list[SubmittedPart] = []
+        for slot, response in settled:
+            tracked = self._memory.get(slot.stream_id)
+            if tracked is None:
+                continue
+            command = messages.RecordResponse(
+                slot.part,
+                response.status,
+                response.message_id,
+                self._throttled(response.status),
+                self._submission.retry_age_s_max,
+            )
+            events = self._decide(tracked, command, now_s, writes)
+            self._count(events)
+            if response.status == 0 and events:
+                submitted += self._named(tracked, slot.part, response.message_id)
+            self._after(tracked, slot, done)
+        if writes:
+            result = self._append(writes, done=done, submitted=submitted)
+            self._when_stored(result, [write.stream_id for write in writes])
+            if submitted:
+                result.rawlink(self._look_again)
+        if any(submit_policy(r.status).kind == "session" for _, r in settled):
+            self._break("the SMSC lost the session")
+
+    def _look_again(self, _: AsyncResult) -> None:
+        if self._desk is not None:
+            self._desk.look_again()
+
+    def _throttled(self, status: int) -> float:
+        """Adapt the link's pace to an answer; return how long it pauses."""
+        now_s = monotonic()
+        if submit_policy(status).kind != "throttle":
+            if status == 0:
+                self._throttle.on_accepted(now_s)
+            return 0.0
+        paused_s = self._throttle.paused_until_s
+        self._throttle.on_throttled(now_s)
+        pause_s = self._throttle.paused_until_s - now_s
+        if self._throttle.paused_until_s != paused_s:
+            self._tell_log(sessions.RecordThrottle(pause_s, self._throttle.factor))
+        return pause_s
+
+    def _named(self, tracked: Tracked, part: int, smsc_id: str) -> list[SubmittedPart]:
+        """Make the part findable by the SMSC's id; without an id its receipts can't be matched."""
+        key = correlation_key(smsc_id)
+        if not key:
+            return []
+        self._memory.name(key, tracked.stream_id, part)
+        return [SubmittedPart(self._spec.account, key, tracked.stream_id, part)]
+
+    def _after(self, tracked: Tracked, slot: Slot, done: list[str]) -> None:
+        """Line the part up again if it is to be retried; close the message's work if it is over."""
+        self._line_up(tracked, [slot.part])
+        if not tracked.message.needs_work:
+            done.append(tracked.stream_id)
+            self._memory.settled(tracked)
+
+    def _doubt(self, slots: Iterable[Slot], reason: str) -> None:
+        """Nobody knows whether these parts arrived; the link's policy says what follows."""
+        writes: list[Write] = []
+        done: list[str] = []
+        for slot in slots:
+            tracked = self._memory.get(slot.stream_id)
+            if tracked is None:
+                continue
+            command = messages.RecordSilence(slot.part, reason, self._spec.in_doubt)
+            events = self._decide(tracked, command, time(), writes)
+            self._count(events)
+            self._after(tracked, slot, done)
+        if writes:
+            self._when_stored(self._append(writes, done=done), [w.stream_id for w in writes])
+
+    def _break(self, reason: str) -> None:
+        if self._session is not None:
+            self._session.abort(reason)
+
+    # receipts and messages from handsets
+
+    def _deliver(self, deliveries: Iterable[Delivery]) -> None:
+        known: list[tuple[Tracked, int, Receipt]] = []
+        stored_with: list[Delivery] = []
+        assert self._desk is not None
+        for delivery in deliveries:
+            receipt = self._receipt_of(delivery)
+            found = None
+            if receipt is not None:
+                keys = lookup_keys(receipt.smsc_id, self._spec.dlr_msgid)
+                found = self._memory.find(keys)
+            if receipt is None or found is None:
+                self._desk.take(delivery, receipt)
+            else:
+                known.append((*found, receipt))
+                stored_with.append(delivery)
+        if known:
+            self._record_receipts(known, stored_with)
+
+    def _receipt_of(self, delivery: Delivery) -> Receipt | None:
+        pdu = delivery.pdu
+        text = receipt_text(pdu.body, pdu.data_coding)
+        has_id = pdu.receipted_message_id is not None
+        by_text = self._submission.dlr_by_text
+        if not is_receipt(pdu.esm_class, has_receipted_id=has_id, text=text, by_text=by_text):
+            return None
+        return read_receipt_of(
+            text, receipted_id=pdu.receipted_message_id, message_state=pdu.message_state
+        )
+
+    def _record_receipts(
+        self, known: list[tuple[Tracked, int, Receipt]], deliveries: Sequence[Delivery | None]
+    ) -> None:
+        now_s = time()
+        writes: list[Write] = []
+        done: list[str] = []
+        for tracked, part, receipt in known:
+            current = self._memory.get(tracked.stream_id) or tracked
+            command = messages.RecordReceipt(
+                part,
+                receipt.smsc_id,
+                receipt.status,
+                receipt.stat,
+                receipt.error_code,
+                receipt.done_date,
+            )
+            had_work = current.message.needs_work
+            if self._decide(current, command, now_s, writes):
+                metrics.RECEIPTS.labels(self._label, receipt.status).inc()
+            if had_work and not current.message.needs_work:
+                done.append(current.stream_id)
+        answered = [delivery for delivery in deliveries if delivery is not None]
+        # Without news the answer still waits for what was stored before: an empty append is free.
+        self._when_stored(
+            self._append(writes, done=done), [write.stream_id for write in writes], answered
+        )
+
+    # the log
+
+    def _decide(
+        self, tracked: Tracked, command: messages.Command, now_s: float, writes: list[Write]
+    ) -> tuple[messages.Event, ...]:
+        """Decide, apply, and add what is to be stored to `writes`, one entry per message."""
+        events = messages.decide(tracked.message, command, now_s)
+        if not events:
+            return events
+        first_version = tracked.version + 1
+        tracked.evolve(events, now_s)
+        last = writes[-1] if writes else None
+        if last is not None and last.stream_id == tracked.stream_id:
+            writes[-1] = Write(
+                last.stream_id, last.first_version, (*last.events, *events), last.tenant_id
+            )
+        else:
+            writes.append(Write(tracked.stream_id, first_version, events, tracked.tenant_id))
+        return events
+
+    def _append(
+        self,
+        writes: Sequence[Write],
+        *,
+        done: Sequence[str] = (),
+        submitted: Sequence[SubmittedPart] = (),
+    ) -> AsyncResult:
+        return self._journal.append(
+            Append(writes=writes, by=self.name, fence=self._fence, done=done, submitted=submitted)
+        )
+
+    def _when_stored(
+        self,
+        result: AsyncResult,
+        stream_ids: Sequence[str],
+        deliveries: Sequence[Delivery] = (),
+    ) -> None:
+        result.rawlink(lambda done: self._tell_self(Stored(stream_ids, deliveries, done)))
+
+    def _stored(self, stored: Stored) -> None:
+        if not stored.result.successful():
+            self._failed(set(stored.stream_ids), stored.result)
+            # Unanswered, the SMSC repeats it; by then the state is fresh.
+            self._answer(stored.deliveries, CommandStatus.ESME_RX_T_APPN)
+        else:
+            self._answer(stored.deliveries, 0)
+
+    def _answer(self, deliveries: Iterable[Delivery], status: int) -> None:
+        mine = [d for d in deliveries if d.session is self._session]
+        if mine and self._session is not None:
+            self._session.answer(mine, status)
+
+    def _failed(self, stream_ids: set[str], result: AsyncResult) -> None:
+        """Read anew what could not be stored; without the lease do nothing more at all."""
+        error = result.exception
+        if isinstance(error, FenceLost):
+            log.error("lease lost", extra={"link": self._label})
+            self._close_session("lease lost")
+            self.stop()
+            return
+        if not isinstance(error, Conflict):
+            assert isinstance(error, Exception), error
+            raise error
+        log.warning("stale state", extra={"link": self._label, "streams": len(stream_ids)})
+        for stream_id in stream_ids:
+            self._memory.forget(stream_id)
+        assert self._feeder is not None
+        self._feeder.want_again(stream_ids)
+
+    def _tell_log(self, command: sessions.Command) -> None:
+        """Append to the link's stream of today."""
+        day = self._journal.now().isoformat()[:DAY_LETTERS]
+        if day != self._day:
+            self._day, self._wire = day, sessions.Session()
+            self._day_version = 0
+            for recorded in self._log.read(sessions.stream_of(self._link.link_id, day)):
+                assert isinstance(recorded.event, sessions.Event), recorded
+                self._wire = sessions.evolve(self._wire, recorded.event)
+                self._day_version = recorded.version
+        events = sessions.decide(self._wire, command)
+        if not events:
+            return
+        stream_id = sessions.stream_of(self._link.link_id, day)
+        write = Write(stream_id, self._day_version + 1, events)
+        for event in events:
+            self._wire = sessions.evolve(self._wire, event)
+            self._day_version += 1
+        self._when_stored(self._append([write]), [])
+
+    def _count(self, events: Sequence[messages.Event]) -> None:
+        for event in events:
+            match event:
+                case messages.MessageSubmitted():
+                    metrics.SUBMITTED.labels(self._label).inc()
+                case messages.SubmitRefused(command_status=status, retry_in_s=retry_in_s):
+                    metrics.REFUSED.labels(self._label, describe(status)).inc()
+                    if retry_in_s is None:
+                        metrics.FAILED.labels(self._label).inc()
+                case messages.SubmitOutcomeUnknown():
+                    metrics.IN_DOUBT.labels(self._label).inc()
+                case (
+                    messages.MessageAccepted()
+                    | messages.SubmitAttempted()
+                    | messages.ReceiptRecorded()
+                ):
+                    pass
+                case _:
+                    assert_never(event)
+
+    # time
+
+    def _tick(self) -> None:
+        self.tell_later(TICK_S, Tick())
+        overdue_s = monotonic() - self._spec.response_timeout_s
+        overdue = [s for s, flight in self._in_flight.items() if flight.sent_s < overdue_s]
+        if overdue:
+            slots = [self._in_flight.pop(sequence).slot for sequence in overdue]
+            self._late.update(zip(overdue, slots, strict=True))
+            while len(self._late) > LATE_MAX:
+                del self._late[next(iter(self._late))]
+            self._doubt(slots, "no answer in time")

@@ -1,0 +1,117 @@
+"""All links of this process: their actors, and what they last published."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import gevent
+from gevent.event import AsyncResult
+
+from signalbox.actors.link import Accept, Decide, Followed, LinkActor
+from signalbox.domain import link as domain
+from signalbox.domain.errors import UnknownLink
+from signalbox.domain.names import names_of
+from signalbox.eventstore.errors import Conflict, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pykka
+
+    from signalbox.eventstore.journal import Journal
+    from signalbox.eventstore.log import EventLog
+    from signalbox.eventstore.mapper import Recorded
+
+DECIDE_TRIES: Final = 20
+DECIDE_RETRY_S: Final = 0.05
+LINK_EVENTS: Final = names_of(domain.LinkConfigured, domain.LinkToggled)
+
+
+class Links:
+    """Finds a link's actor, starting it on first use, and answers for its published state."""
+
+    def __init__(
+        self, log: EventLog, journal: Journal, specs: Mapping[int, domain.LinkSpec]
+    ) -> None:
+        self._log = log
+        self._journal = journal
+        self._specs = dict(specs)
+        self._actors: dict[int, pykka.ActorRef[LinkActor]] = {}
+        self._states: dict[int, domain.Link] = {}
+        self._watchers: list[Callable[[domain.Link], None]] = []
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The configured links."""
+        return tuple(self._specs)
+
+    def configure(self, by: str) -> None:
+        """Tell the log what the configuration says of each link, where that is news."""
+        for link_id, spec in self._specs.items():
+            self._decide(link_id, domain.ConfigureLink(spec), by=by, request_id="")
+
+    def link(self, link_id: int) -> domain.Link:
+        """Return the link as this process knows it. Raises: `UnknownLink`."""
+        state = self._states.get(link_id)
+        if state is None or state.spec is None:
+            raise UnknownLink(link_id)
+        return state
+
+    def toggle(
+        self,
+        link_id: int,
+        enabled: bool,
+        reason: str,
+        *,
+        by: str,
+        request_id: str = "",  # noqa: FBT001
+    ) -> domain.Link:
+        """Switch a link; durable on return. Raises: `UnknownLink`, `Unavailable`."""
+        self.link(link_id)
+        command = domain.ToggleLink(enabled, reason)
+        return self._decide(link_id, command, by=by, request_id=request_id)
+
+    def accept(self, link_id: int, accept: Accept) -> None:
+        """Hand a message to the link's actor. Raises: `UnknownLink`, `Unavailable`."""
+        self.link(link_id)
+        self._actor(link_id).tell(accept)
+
+    def follow(self, recorded: Recorded) -> None:
+        """Pass on what the log has of a link."""
+        link_id = int(recorded.stream_id.removeprefix("link-"))
+        if link_id in self._specs:
+            self._actor(link_id).tell(Followed(recorded))
+
+    def _actor(self, link_id: int) -> pykka.ActorRef[LinkActor]:
+        ref = self._actors.get(link_id)
+        if ref is None or not ref.is_alive():
+            ref = LinkActor.start(link_id, self._log, self._journal, self._publish)
+            self._actors[link_id] = ref
+        return ref
+
+    def watch(self, watcher: Callable[[domain.Link], None]) -> None:
+        """Have `watcher` called with every new state of a link."""
+        self._watchers.append(watcher)
+
+    def _publish(self, link: domain.Link) -> None:
+        if self._states.get(link.link_id) == link:
+            return
+        self._states[link.link_id] = link
+        for watcher in self._watchers:
+            watcher(link)
+
+    def _decide(self, link_id: int, command: domain.Command, **who: Any) -> domain.Link:
+        """Ask until the actor has caught up with whoever decided first."""
+        for _ in range(DECIDE_TRIES):
+            reply = AsyncResult()
+            self._actor(link_id).tell(Decide(command, reply=reply, **who))
+            try:
+                link: domain.Link = reply.get(timeout=self._journal.wait_s_max + 1)
+            except Conflict:
+                gevent.sleep(DECIDE_RETRY_S)
+            except gevent.Timeout:
+                break
+            else:
+                self._publish(link)
+                return link
+        raise Unavailable("link is busy")

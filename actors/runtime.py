@@ -1,0 +1,123 @@
+"""Actors as this gateway runs them: pykka's threading actors, which are greenlets under gevent.
+
+Added to pykka: a bounded inbox, supervision (an actor that fails is rebuilt from its stream and meets the
+message again; a message that fails it every time is parked and the rest goes on), and timers that are
+messages to oneself.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import gevent
+import pykka
+from gevent.queue import SimpleQueue
+from typing_extensions import override
+
+from signalbox.eventstore import metrics
+from signalbox.eventstore.errors import Unavailable
+
+if TYPE_CHECKING:
+    from pykka._envelope import Envelope
+
+    from signalbox.eventstore.postgres import Pool
+
+log = logging.getLogger(__name__)
+
+
+class BoundedInbox:
+    """An inbox that says no when it is full instead of growing for ever."""
+
+    def __init__(self, messages_max: int) -> None:
+        self._queue: SimpleQueue[Envelope[Any]] = SimpleQueue()
+        self._messages_max = messages_max
+
+    def put(self, envelope: Envelope[Any], /) -> None:
+        """Raises: `Unavailable` when full."""
+        is_stop = isinstance(envelope.message, pykka.messages._ActorStop)  # noqa: SLF001
+        if self._queue.qsize() >= self._messages_max and not is_stop:
+            raise Unavailable("too much work is waiting")
+        self._queue.put(envelope)
+
+    def get(self) -> Envelope[Any]:
+        """Wait for the next message."""
+        envelope: Envelope[Any] = self._queue.get()
+        return envelope
+
+    def empty(self) -> bool:
+        """True when nothing waits."""
+        return bool(self._queue.empty())
+
+
+class Actor(pykka.ThreadingActor):
+    """Base of every actor: subclasses write `receive` and `restore`."""
+
+    use_daemon_thread = True
+    inbox_messages_max: ClassVar[int] = 10_000
+    restarts_max: ClassVar[int] = 3
+
+    def __init__(self, name: str, pool: Pool | None = None) -> None:
+        super().__init__()
+        self.name = name
+        self._pool = pool
+        self._timers: set[gevent.Greenlet] = set()
+
+    @staticmethod
+    @override
+    def _create_actor_inbox() -> BoundedInbox:
+        return BoundedInbox(Actor.inbox_messages_max)
+
+    def receive(self, message: Any) -> None:
+        """Handle one message. Whatever it raises leads to `restore` and another try."""
+        raise NotImplementedError
+
+    def restore(self) -> None:
+        """Rebuild the state from the log, as at the start."""
+        raise NotImplementedError
+
+    @override
+    def on_start(self) -> None:
+        self.restore()
+
+    @override
+    def on_stop(self) -> None:
+        gevent.killall(self._timers, block=False)
+
+    @override
+    def on_receive(self, message: Any) -> None:
+        for _ in range(self.restarts_max + 1):
+            try:
+                self.receive(message)
+            except Exception as error:
+                log.exception("actor failed", extra={"actor": self.name})
+                metrics.ACTOR_RESTARTS.labels(type(self).__name__).inc()
+                failure = error
+                self.restore()
+            else:
+                return
+        self._park(message, failure)
+
+    def tell_later(self, delay_s: float, message: object) -> None:
+        """Send oneself a message after a while."""
+        timer = gevent.spawn_later(max(delay_s, 0.0), self._tell_self, message)
+        self._timers.add(timer)
+        timer.rawlink(self._timers.discard)
+
+    def _tell_self(self, message: object) -> None:
+        if self.actor_ref.is_alive():
+            self.actor_ref.tell(message)
+
+    def _park(self, message: object, error: Exception) -> None:
+        """Set aside the one message that can't be handled; its content is personal and stays out."""
+        kind = type(message).__name__
+        metrics.DEAD_LETTERS.labels(type(self).__name__).inc()
+        log.error("message parked", extra={"actor": self.name, "kind": kind})
+        if self._pool is None:
+            return
+        with self._pool.connection() as connection:
+            connection.execute(
+                "INSERT INTO signalbox.dead_letters (reader, subject, error) VALUES (%s, %s, %s)"
+                " ON CONFLICT (reader, subject) DO UPDATE SET error = excluded.error",
+                (self.name, f"{kind} {id(message)}", f"{type(error).__name__}: {error}"[:500]),
+            )

@@ -1,0 +1,233 @@
+"""Sending one message for a caller who waits: accept, durably, then listen for what the SMSC says.
+
+The wait ends with the fate of every part or after `send_wait_s`; the message goes on either way. A
+request that came before (same Idempotency-Key, or same transaction, destination and text within the
+window) finds the message it made: the id is computed from the key, so the log itself is the guard.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+import gevent
+from gevent.event import AsyncResult, Event
+
+from signalbox.actors.ids import Numbers, uuid7
+from signalbox.actors.link import Accept
+from signalbox.domain import message as domain
+from signalbox.domain.errors import IdempotencyConflict
+from signalbox.domain.names import names_of
+from signalbox.eventstore.errors import Conflict, Unavailable
+
+if TYPE_CHECKING:
+    from psycopg.rows import TupleRow
+
+    from signalbox.actors.links import Links
+    from signalbox.eventstore.journal import Journal
+    from signalbox.eventstore.log import EventLog
+    from signalbox.eventstore.mapper import Recorded
+
+OUTCOME_EVENTS: Final = names_of(
+    domain.MessageSubmitted, domain.SubmitRefused, domain.SubmitOutcomeUnknown
+)
+GENERATIONS_MAX: Final = 10_000  # how often one key may be used anew, a window apart each time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendRequest:
+    """What an application asks for, checked by the surface it came through."""
+
+    link_id: int
+    app_id: int
+    source: str
+    destination: str
+    text: str
+    transaction_id: str = ""
+    campaign: str = ""
+    idempotency_key: str = ""
+    by: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What is known when the caller is answered."""
+
+    message_id: str
+    task_id: int
+    transaction_id: str
+    parts: int
+    status: Literal["submitted", "queued", "failed"]
+    error: str = ""
+
+
+class Outcomes:
+    """Who waits for which message; fed by the follower."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._waiting: dict[str, tuple[Event, list[Recorded]]] = {}
+
+    def expect(self, stream_id: str) -> None:
+        """Collect what is told of a message from now on."""
+        self._waiting[stream_id] = (Event(), [])
+
+    def forget(self, stream_id: str) -> None:
+        """Stop collecting."""
+        self._waiting.pop(stream_id, None)
+
+    def handle(self, row: TupleRow) -> None:
+        """Take one row of the log."""
+        waiting = self._waiting.get(row[1])
+        if waiting is not None:
+            waiting[1].append(self._log.decode_row(row))
+            waiting[0].set()
+
+    def wait(self, stream_id: str, message: domain.Message, wait_s: float) -> domain.Message:
+        """Return the message once every part has its first outcome, or as it is when time is up."""
+        news, recorded = self._waiting[stream_id]
+        with gevent.Timeout(wait_s, exception=False):
+            while message.needs_work:
+                news.wait()
+                news.clear()
+                message = _fold(message, recorded)
+        return message
+
+
+class Sending:
+    """Accepts messages for the callers of this process."""
+
+    def __init__(  # noqa: PLR0913  its parts and its two limits
+        self,
+        log: EventLog,
+        journal: Journal,
+        links: Links,
+        outcomes: Outcomes,
+        *,
+        send_wait_s: float,
+        parts_max: int,
+        window_s: float,
+    ) -> None:
+        self._log = log
+        self._journal = journal
+        self._links = links
+        self._outcomes = outcomes
+        self._send_wait_s = send_wait_s
+        self._parts_max = parts_max
+        self._window_s = window_s
+        self._task_ids = Numbers(lambda: log.next_number("task_ids"))
+
+    def send(self, request: SendRequest) -> Sent:
+        """Accept and wait for the outcome.
+
+        Raises:
+            Refused: `UnknownLink`, `LinkIsDisabled`, `TextTooLong`, `InvalidField`,
+                `IdempotencyConflict`.
+            Unavailable: the store did not take it in time; it may be asked for again.
+        """
+        for generation in range(GENERATIONS_MAX):
+            message_id = self._message_id(request, generation)
+            stream_id = domain.stream_of(message_id)
+            self._outcomes.expect(stream_id)
+            try:
+                return self._send_as(message_id, stream_id, request)
+            except Conflict:
+                earlier = self._earlier(message_id, request)
+                if earlier is not None:
+                    return earlier
+            finally:
+                self._outcomes.forget(stream_id)
+        raise IdempotencyConflict
+
+    def _send_as(self, message_id: str, stream_id: str, request: SendRequest) -> Sent:
+        command = domain.AcceptMessage(
+            app_id=request.app_id,
+            task_id=self._task_ids.take(),
+            source=request.source,
+            destination=request.destination,
+            text=request.text,
+            transaction_id=request.transaction_id,
+            campaign=request.campaign,
+            request_digest=self._digest(request) if request.idempotency_key else "",
+            parts_max=self._parts_max,
+        )
+        ask = Accept(stream_id, command, request.by, request.request_id, AsyncResult())
+        self._links.accept(request.link_id, ask)
+        try:
+            ask.reply.get(timeout=self._journal.wait_s_max + 1)
+        except gevent.Timeout:
+            raise Unavailable("store does not answer") from None
+        assert ask.accepted is not None, ask
+        message = domain.evolve(None, ask.accepted, 0.0)
+        message = self._outcomes.wait(stream_id, message, self._send_wait_s)
+        return _sent(message_id, command.task_id, command.transaction_id, message)
+
+    def _message_id(self, request: SendRequest, generation: int) -> str:
+        app, number = str(request.app_id), str(generation)
+        box = self._log.secrets
+        if request.idempotency_key:
+            return str(box.uuid("idempotency key", app, request.idempotency_key, number))
+        if request.transaction_id:
+            return str(
+                box.uuid(
+                    "transaction",
+                    app,
+                    request.transaction_id,
+                    request.destination,
+                    request.text,
+                    number,
+                )
+            )
+        return str(uuid7())
+
+    def _digest(self, request: SendRequest) -> str:
+        return self._log.secrets.digest(
+            str(request.link_id),
+            request.source,
+            request.destination,
+            request.text,
+            request.transaction_id,
+        )
+
+    def _earlier(self, message_id: str, request: SendRequest) -> Sent | None:
+        """Return what an earlier request with this key got; None when its window is over.
+
+        Raises: `IdempotencyConflict` when it asked for something else.
+        """
+        recorded = self._log.read(domain.stream_of(message_id))
+        first = recorded[0]
+        assert isinstance(first.event, domain.MessageAccepted), first
+        if (self._journal.now() - first.at).total_seconds() > self._window_s:
+            return None
+        if request.idempotency_key and first.event.request_digest != self._digest(request):
+            raise IdempotencyConflict
+        message = domain.evolve(None, first.event, first.at_s)
+        message = _fold(message, recorded[1:])
+        return _sent(message_id, first.event.task_id, first.event.transaction_id, message)
+
+
+def _fold(message: domain.Message, recorded: list[Recorded]) -> domain.Message:
+    """Apply and use up the events."""
+    for one in recorded:
+        assert isinstance(one.event, domain.Event), one
+        message = domain.evolve(message, one.event, one.at_s)
+    recorded.clear()
+    return message
+
+
+def _sent(message_id: str, task_id: int, transaction_id: str, message: domain.Message) -> Sent:
+    failed = [part.error for part in message.parts if part.status == "failed"]
+    status: Literal["submitted", "queued", "failed"] = "submitted"
+    if failed:
+        status = "failed"
+    elif any(part.status in {"pending", "unknown"} for part in message.parts):
+        status = "queued"
+    return Sent(
+        message_id=message_id,
+        task_id=task_id,
+        transaction_id=transaction_id,
+        parts=len(message.parts),
+        status=status,
+        error=failed[0] if failed else "",
+    )

@@ -1,0 +1,118 @@
+"""The link sessions of a relay: one starts when the lease of a link's partition comes, ends when it goes."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import gevent
+from gevent.event import Event
+
+from signalbox.actors.link_session import LinkChanged, LinkSession, Stop, Submission, WorkWaits
+from signalbox.domain import link as domain
+from signalbox.eventstore.errors import Unavailable
+from signalbox.eventstore.leases import LeaseKeeper, partition_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pykka
+
+    from signalbox.actors.links import Links
+    from signalbox.actors.transports.smpp.session import Endpoint
+    from signalbox.eventstore.journal import Journal
+    from signalbox.eventstore.log import EventLog
+    from signalbox.eventstore.recorder import Fence
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPlan:
+    """What a relay needs beside the link's events to act for it."""
+
+    endpoint: Endpoint
+    submission: Submission
+
+
+class Sessions:
+    """Keeps a `LinkSession` for every configured link whose partition this process holds."""
+
+    def __init__(
+        self,
+        log_: EventLog,
+        journal: Journal,
+        links: Links,
+        plans: Mapping[int, LinkPlan],
+        partitions: int,
+    ) -> None:
+        self._log = log_
+        self._journal = journal
+        self._links = links
+        self._plans = plans
+        self._by_partition: dict[int, list[int]] = {}
+        for link_id in plans:
+            partition = partition_of(domain.stream_of(link_id), partitions)
+            self._by_partition.setdefault(partition, []).append(link_id)
+        self._running: dict[int, pykka.ActorRef[LinkSession]] = {}
+        self.keeper: LeaseKeeper | None = None
+
+    def gained(self, fence: Fence) -> None:
+        """Start the links of a partition."""
+        for link_id in self._by_partition.get(fence.partition, ()):
+            log.info("link taken over", extra={"link": link_id, "epoch": fence.epoch})
+            self._running[link_id] = self._start(link_id, fence)
+
+    def lost(self, partition: int) -> None:
+        """Stop the links of a partition at once; somebody else may act for them already."""
+        for link_id in self._by_partition.get(partition, ()):
+            ref = self._running.pop(link_id, None)
+            if ref is not None:
+                log.warning("link given up", extra={"link": link_id})
+                ref.stop(block=False)
+
+    def changed(self, link: domain.Link) -> None:
+        """Tell a session what the log has of its link."""
+        self._tell(link.link_id, LinkChanged(link))
+
+    def work_waits(self) -> None:
+        """Tell the sessions to look into their inboxes."""
+        for link_id in list(self._running):
+            self._tell(link_id, WorkWaits())
+
+    def drain(self, timeout_s: float) -> None:
+        """Let every session finish what is on the wire and unbind, all at once, within the time."""
+        waits = []
+        for link_id in list(self._running):
+            done = Event()
+            self._tell(link_id, Stop(done))
+            waits.append(gevent.spawn(done.wait))
+        gevent.joinall(waits, timeout=timeout_s)
+        for ref in self._running.values():
+            ref.stop(block=False)
+
+    def _start(self, link_id: int, fence: Fence) -> pykka.ActorRef[LinkSession]:
+        keeper = self.keeper
+        assert keeper is not None
+        plan = self._plans[link_id]
+        return LinkSession.start(
+            self._links.link(link_id),
+            plan.endpoint,
+            plan.submission,
+            self._log,
+            self._journal,
+            keeper.process_id,
+            fence,
+            lambda: keeper.fence(fence.partition) == fence,
+        )
+
+    def _tell(self, link_id: int, message: object) -> None:
+        ref = self._running.get(link_id)
+        if ref is None or not ref.is_alive():
+            return
+        try:
+            ref.tell(message)
+        except Unavailable:
+            # A session that busy looks into its inbox anyway, and ticks bring it the rest.
+            log.warning("session is busy", extra={"link": link_id})

@@ -1,0 +1,1 @@
+"""Greenlets that do the blocking work and `tell` an actor what happened."""

@@ -1,0 +1,1 @@
+"""Composition roots, settings, the embedded database and the `signalbox` command."""

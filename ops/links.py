@@ -1,0 +1,80 @@
+"""From the configuration's `[[links]]` to what the domain, the actors and the transport call a link."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from signalbox.actors.link_session import Submission
+from signalbox.actors.sessions import LinkPlan
+from signalbox.actors.transports.smpp.session import Endpoint
+from signalbox.domain.link import LinkSpec
+
+if TYPE_CHECKING:
+    from signalbox.ops.settings import Link, Settings, Sms
+
+
+def specs(settings: Settings) -> dict[int, LinkSpec]:
+    """Return the configured links as the log knows them, by number."""
+    return {link.id: _spec(link) for link in settings.links}
+
+
+def plans(settings: Settings) -> dict[int, LinkPlan]:
+    """Return what a relay needs to run each link, secrets included."""
+    return {
+        link.id: LinkPlan(_endpoint(link), _submission(link, settings.sms))
+        for link in settings.links
+    }
+
+
+def _spec(link: Link) -> LinkSpec:
+    return LinkSpec(
+        name=link.name,
+        host=link.host,
+        port=link.port,
+        system_id=link.system_id,
+        system_type=link.system_type,
+        bind=link.bind,
+        tps=link.tps,
+        window=link.window,
+        response_timeout_s=link.response_timeout_s,
+        dlr_msgid=link.dlr_msgid,
+        long_mode=link.long_mode,
+        default_alphabet=link.default_alphabet,
+        in_doubt=link.in_doubt,
+        enabled=link.enabled,
+    )
+
+
+def _endpoint(link: Link) -> Endpoint:
+    return Endpoint(
+        link_id=link.id,
+        host=link.host,
+        port=link.port,
+        system_id=link.system_id,
+        password=link.password,
+        system_type=link.system_type,
+        bind=link.bind,
+        connect_timeout_s=link.connect_timeout_s,
+        bind_timeout_s=link.bind_timeout_s,
+        response_timeout_s=link.response_timeout_s,
+        enquire_link_s=link.enquire_link_s,
+        enquire_link_misses_max=link.enquire_link_misses_max,
+        inactivity_s=link.inactivity_s,
+        tls=link.tls,
+        tls_verify=link.tls_verify,
+        tls_ca_file=link.tls_ca_file,
+    )
+
+
+def _submission(link: Link, sms: Sms) -> Submission:
+    return Submission(
+        registered_delivery=link.registered_delivery,
+        validity_period=link.validity_period,
+        service_type=link.service_type,
+        dlr_by_text=link.dlr_by_text,
+        retry_age_s_max=sms.retry_age_s_max,
+        receipt_park_s=sms.receipt_park_s,
+        mo_reassembly_s=sms.mo_reassembly_s,
+        reconnect_initial_s=link.reconnect_initial_s,
+        reconnect_max_s=link.reconnect_max_s,
+    )

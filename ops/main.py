@@ -1,0 +1,222 @@
+"""The command `signalbox`.
+
+Each subcommand imports only what it runs, and those that work with greenlets patch first.
+"""
+
+# ruff: noqa: PLC0415  # imports belong to the subcommands, after the patch
+
+import argparse
+import importlib.metadata
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from signalbox.ops.keys import require_secret_key, with_secret_key
+from signalbox.ops.settings import Settings, SettingsError, home_folder
+
+USER_ERROR: Final = 2
+INTERRUPTED: Final = 130
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; an error of the operator's is one line and a 2."""
+    parsed = _parser().parse_args(arguments)
+    command: Command = parsed.command
+    try:
+        return command(parsed)
+    except SettingsError as error:
+        sys.stderr.write(f"signalbox: {error}\n")
+        return USER_ERROR
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`); nothing may be flushed to it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def up(arguments: argparse.Namespace) -> int:
+    """Run everything on this machine."""
+    from signalbox.ops.demo import Demo
+    from signalbox.ops.up import run
+
+    if not arguments.demo:
+        return run(Settings.load(arguments.config, os.environ))
+    demo = Demo.prepare(home_folder(os.environ))
+    return run(Settings.load(demo.config_path, os.environ), demo)
+
+
+def web(arguments: argparse.Namespace) -> int:
+    """Run the HTTP server."""
+    settings = _serving(arguments, "web")
+    from signalbox.ops import preflight
+
+    preflight.refuse_taken_port(settings.server)
+    from signalbox.ops.web import run
+
+    return run(settings)
+
+
+def relay(arguments: argparse.Namespace) -> int:
+    """Run the links."""
+    settings = _serving(arguments, "relay")
+    from signalbox.ops.relay import run
+
+    return run(settings)
+
+
+def projector(arguments: argparse.Namespace) -> int:
+    """Run the projections."""
+    settings = _serving(arguments, "projector")
+    from signalbox.ops.projector import run
+
+    return run(settings)
+
+
+def demo_smsc(arguments: argparse.Namespace) -> int:
+    """Run the demo SMSC."""
+    from signalbox.ops.demo_smsc import main as run
+
+    return run(arguments.port)
+
+
+def timeline(arguments: argparse.Namespace) -> int:
+    """Print the events of one message."""
+    with _inspecting(arguments, "audit") as settings:
+        from signalbox.ops import audit
+
+        return audit.timeline(settings, arguments.message_id)
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Print events as JSON Lines."""
+    with _inspecting(arguments, "audit") as settings:
+        from signalbox.ops import audit
+
+        return audit.export(
+            settings, arguments.since, arguments.until, arguments.stream, arguments.topic
+        )
+
+
+def replay(arguments: argparse.Namespace) -> int:
+    """Print the figures of an earlier moment."""
+    with _inspecting(arguments, "replay") as settings:
+        from signalbox.ops.replay import run
+
+        return run(settings, arguments.until)
+
+
+def rebuild(arguments: argparse.Namespace) -> int:
+    """Make the read models anew."""
+    with _inspecting(arguments, "rebuild") as settings:
+        from signalbox.ops.rebuild import run
+
+        return run(settings)
+
+
+def version(_: argparse.Namespace) -> int:
+    """Print the version."""
+    sys.stdout.write(f"signalbox {importlib.metadata.version('signalbox')}\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="signalbox", description="Event-sourced messaging gateway."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    config = argparse.ArgumentParser(add_help=False)
+    config.add_argument("--config", type=Path, metavar="FILE", help="instead of ./signalbox.toml")
+
+    start = commands.add_parser("up", help="run everything on this machine")
+    start.set_defaults(command=up)
+    which = start.add_mutually_exclusive_group()
+    which.add_argument("--config", type=Path, metavar="FILE", help="instead of ./signalbox.toml")
+    which.add_argument("--demo", action="store_true", help="with a demo SMSC and one SMS to it")
+    for name, command, text in (
+        ("web", web, "run the HTTP server"),
+        ("relay", relay, "run the SMPP links"),
+        ("projector", projector, "keep the read models"),
+    ):
+        commands.add_parser(name, help=text, parents=[config]).set_defaults(command=command)
+    smsc = commands.add_parser("demo-smsc", help="run an SMSC that delivers to nobody")
+    smsc.set_defaults(command=demo_smsc)
+    smsc.add_argument("--port", type=int, required=True)
+    _add_inspections(commands, config)
+    commands.add_parser("version", help="print the version").set_defaults(command=version)
+    return parser
+
+
+def _add_inspections(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    config: argparse.ArgumentParser,
+) -> None:
+    audit = commands.add_parser("audit", help="read the event log").add_subparsers(required=True)
+    one = audit.add_parser("timeline", help="the events of one message", parents=[config])
+    one.set_defaults(command=timeline)
+    one.add_argument("message_id")
+    many = audit.add_parser("export", help="events as JSON Lines", parents=[config])
+    many.set_defaults(command=export)
+    for option in ("since", "until", "stream", "topic"):
+        many.add_argument(f"--{option}")
+    again = commands.add_parser("replay", help="the figures of a moment", parents=[config])
+    again.set_defaults(command=replay)
+    again.add_argument("--until", required=True, metavar="TIME|POSITION")
+    models = commands.add_parser("projections", help="read models").add_subparsers(required=True)
+    anew = models.add_parser("rebuild", help="make them anew from the log", parents=[config])
+    anew.set_defaults(command=rebuild)
+
+
+def _serving(arguments: argparse.Namespace, process: str) -> Settings:
+    """Return the settings of a process that serves, once all it needs is known to be there."""
+    settings = _prepared(arguments, process)
+    from signalbox.ops import preflight
+
+    require_secret_key(settings)
+    if not settings.database.url:
+        raise SettingsError(
+            f"DATABASE_URL (database.url) is not set: `signalbox {process}` needs it, "
+            "only `signalbox up` brings a database of its own"
+        )
+    preflight.refuse_unreachable_database(settings.database)
+    return settings
+
+
+@contextmanager
+def _inspecting(arguments: argparse.Namespace, process: str) -> Iterator[Settings]:
+    """Lend the settings of a command that looks at the database of `signalbox up` or another."""
+    settings = with_secret_key(_prepared(arguments, process))
+    from signalbox.ops import embedded, preflight
+
+    require_secret_key(settings)
+    if settings.database.url:
+        preflight.refuse_unreachable_database(settings.database)
+        yield settings
+        return
+    with embedded.running_or_started(settings.home, _progress) as url:
+        yield settings.with_database_url(url)
+
+
+def _prepared(arguments: argparse.Namespace, process: str) -> Settings:
+    from signalbox.ops import logs, patched
+
+    settings = Settings.load(arguments.config, os.environ)
+    try:
+        patched.prepare_metrics(settings.home)
+    except OSError as error:
+        raise SettingsError(f"SIGNALBOX_HOME: {settings.home}: {error.strerror}") from None
+    logs.configure(settings.log.level, settings.log.format, process)
+    return settings
+
+
+def _progress(line: str) -> None:
+    sys.stderr.write(f"signalbox: {line}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""Checks before anything is started, so that a mistake is one line and not a traceback."""
+
+import errno
+import socket
+from typing import Any, Final
+
+import psycopg
+
+from signalbox.ops.settings import Database, Server, SettingsError
+
+REASON_CHARACTERS_MAX: Final = 300
+
+
+def refuse_taken_port(server: Server) -> None:
+    """Refuse an address that cannot be listened on.
+
+    Raises:
+        SettingsError: the port is in use, or the host is not an address of this machine.
+    """
+    family, kind, _, _, address = _resolved(server.host, server.port)
+    with socket.socket(family, kind) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            raise SettingsError(_listen_error(server, error)) from None
+
+
+def refuse_unreachable_database(database: Database) -> None:
+    """Refuse a database that does not answer within its `connect_timeout_s`.
+
+    Raises:
+        SettingsError: it cannot be reached, or it refuses the user.
+    """
+    try:
+        psycopg.connect(database.url, connect_timeout=database.connect_timeout_s).close()
+    except psycopg.Error as error:
+        reason = " ".join(str(error).split())[:REASON_CHARACTERS_MAX]
+        raise SettingsError(f"DATABASE_URL (database.url): {reason}") from None
+
+
+def free_port() -> int:
+    """Return a loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _resolved(host: str, port: int) -> tuple[int, int, int, str, Any]:
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except OSError as error:
+        raise SettingsError(f"server.host: {host}: {error.strerror}") from None
+
+
+def _listen_error(server: Server, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"PORT (server.port): {server.port} on {server.host} is in use"
+    return f"PORT (server.port): cannot listen on {server.host}:{server.port}: {error.strerror}"

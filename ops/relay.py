@@ -1,0 +1,82 @@
+"""The relay process: leases, link sessions, and the follower that tells them what others decided."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from typing import TYPE_CHECKING, Final
+
+import gevent
+from gevent.event import Event
+
+from signalbox.actors.links import LINK_EVENTS, Links
+from signalbox.actors.runtime import Actor
+from signalbox.actors.sessions import Sessions
+from signalbox.domain.message import MessageAccepted
+from signalbox.domain.names import name_of
+from signalbox.eventstore.follower import Follower
+from signalbox.eventstore.leases import LeaseKeeper
+from signalbox.ops import links as configured
+from signalbox.ops.store import open_journal, open_log
+
+if TYPE_CHECKING:
+    from psycopg.rows import TupleRow
+
+    from signalbox.ops.settings import Settings
+
+log = logging.getLogger(__name__)
+
+ACCEPTED: Final = name_of(MessageAccepted)
+DRAIN_S: Final = 20.0
+
+
+def run(settings: Settings) -> int:
+    """Act for the links whose leases this process gets, until SIGTERM or SIGINT."""
+    Actor.inbox_messages_max = settings.actors.inbox_messages_max
+    Actor.restarts_max = settings.actors.restarts_max
+    event_log = open_log(settings)
+    journal = open_journal(settings, event_log)
+    links = Links(event_log, journal, configured.specs(settings))
+    sessions = Sessions(
+        event_log, journal, links, configured.plans(settings), settings.leases.partitions
+    )
+    links.watch(sessions.changed)
+
+    def follow(rows: list[TupleRow]) -> None:
+        for row in rows:
+            links.follow(event_log.decode_row(row))
+
+    def wake(topics: frozenset[str]) -> None:
+        # No topics: the poll, which covers a notification that was lost.
+        if not topics or ACCEPTED in topics or topics.issuperset(LINK_EVENTS):
+            sessions.work_waits()
+
+    follower = Follower(event_log, LINK_EVENTS, follow, wake)
+    links.configure(by="configuration")
+    leases = settings.leases
+    keeper = LeaseKeeper(
+        event_log,
+        sessions.gained,
+        sessions.lost,
+        partitions=leases.partitions,
+        ttl_s=leases.ttl_s,
+        renew_s=leases.renew_s,
+        safety_s=leases.safety_s,
+    )
+    sessions.keeper = keeper
+    log.info("relay is up", extra={"process": keeper.process_id, "links": len(links.ids)})
+    _wait_for_signal()
+    log.info("relay stops")
+    sessions.drain(DRAIN_S)
+    keeper.close()
+    follower.close()
+    journal.close()
+    event_log.close()
+    return 0
+
+
+def _wait_for_signal() -> None:
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, stop.set)
+    stop.wait()

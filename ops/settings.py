@@ -1,0 +1,347 @@
+"""Every setting: its name, unit, default and bounds.
+
+    signalbox.toml ──▶ environment over it ──▶ Settings (frozen, checked, secrets hidden)
+
+Only the composition roots load settings; everything below is handed the values it needs. Each key
+is explained in `signalbox.example.toml`.
+"""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self, TypeVar
+
+import msgspec
+from msgspec import Meta
+from typing_extensions import override
+
+from signalbox.ops.configfile import ConfigFile, Place, SettingsError, explained
+
+__all__ = ["Link", "Settings", "SettingsError"]
+
+Port = Annotated[int, Meta(ge=1, le=65_535)]
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+CountOrNone = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
+WholeSeconds = Annotated[int, Meta(ge=1, le=31_536_000)]
+
+SECRET_KEY_OCTETS_MIN: Final = 32
+HIDDEN: Final = frozenset({"admin_api_key", "password", "secret_key", "url"})
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of all settings: immutable, no unknown keys, secrets hidden from `repr`."""
+
+    @override
+    def __repr__(self) -> str:
+        shown = (f"{name}={self._shown(name)}" for name in self.__struct_fields__)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _shown(self, name: str) -> str:
+        value: object = getattr(self, name)
+        return "'***'" if value and name in HIDDEN else repr(value)
+
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+class Server(Section, frozen=True):
+    """The HTTP server."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8088
+    web_concurrency: Count = 1
+    connections_max: Count = 12_000
+    backlog: Count = 4_096
+    body_bytes_max: Count = 1_048_576
+    header_timeout_s: Seconds = 5.0
+    header_line_octets_max: Count = 8_192
+    graceful_timeout_s: WholeSeconds = 25
+    trusted_proxies: tuple[str, ...] = ()
+
+    @property
+    def url(self) -> str:
+        """Where this machine reaches it."""
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::", ""} else self.host  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def __post_init__(self) -> None:
+        for network in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"trusted_proxies: {error}") from None
+
+
+class Database(Section, frozen=True):
+    """Where the events are kept; an empty `url` means the embedded PostgreSQL of `up`."""
+
+    url: str = ""
+    pool_connections_max: Count = 10
+    connect_timeout_s: WholeSeconds = 5
+    lock_timeout_s: Seconds = 5.0
+    statement_timeout_s: Seconds = 10.0
+
+    def __post_init__(self) -> None:
+        if self.url and not self.url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("url: expected postgresql://user:password@host:port/database")
+
+
+class Journal(Section, frozen=True):
+    """Group commit: how much is written at once, and how much may wait how long."""
+
+    batch_events_max: Count = 500
+    waiting_appends_max: Count = 20_000
+    wait_s_max: Seconds = 2.0
+
+
+class Leases(Section, frozen=True):
+    """Who may act for an entity, and until when."""
+
+    partitions: Count = 128
+    ttl_s: Seconds = 10.0
+    renew_s: Seconds = 3.0
+    safety_s: Seconds = 2.0
+
+    def __post_init__(self) -> None:
+        if self.renew_s + self.safety_s >= self.ttl_s:
+            raise ValueError(f"renew_s: renew_s + safety_s must stay below ttl_s ({self.ttl_s:g})")
+
+
+class Projector(Section, frozen=True):
+    """The process that keeps the read models."""
+
+    batch_events_max: Count = 1_000
+    lag_ready_s: Seconds = 30.0
+    read_wait_s: Seconds = 1.0
+
+
+class Security(Section, frozen=True):
+    """Tokens, passwords and who may call what."""
+
+    token_ttl_s: WholeSeconds = 86_400
+    user_api_auth: Literal["admin", "none"] = "admin"
+    stats_auth: Literal["public", "admin"] = "public"
+    password_octets_max: Count = 128
+    login_failures_max: Count = 5
+    login_failures_per_ip_max: Count = 20
+    login_window_s: WholeSeconds = 900
+    hash_threads: Count = 2
+    hash_queue_max: Count = 16
+
+
+class Sms(Section, frozen=True):
+    """Text messages on their way through the links."""
+
+    send_wait_s: Annotated[float, Meta(ge=0, le=3_600)] = 5.0
+    parts_max: Annotated[int, Meta(ge=1, le=255)] = 10
+    transaction_window_s: WholeSeconds = 86_400
+    retry_age_s_max: WholeSeconds = 1_200
+    receipt_park_s: WholeSeconds = 600
+    mo_reassembly_s: WholeSeconds = 1_800
+
+
+class Log(Section, frozen=True):
+    """What operators read."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Actors(Section, frozen=True):
+    """Bounds of the actor runtime."""
+
+    inbox_messages_max: Count = 10_000
+    restarts_max: CountOrNone = 3
+    idle_stop_s: WholeSeconds = 300
+
+
+class Link(Section, frozen=True, kw_only=True):
+    """One SMPP account. Lengths of the bind's and the submit's strings are SMPP 3.4's (5.2)."""
+
+    id: Count
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    host: Annotated[str, Meta(min_length=1)]
+    port: Port
+    system_id: Annotated[str, Meta(max_length=15)]
+    password: str = ""
+    password_env: str = ""
+    system_type: Annotated[str, Meta(max_length=12)] = ""
+    bind: Literal["transceiver", "transmitter", "receiver"] = "transceiver"
+    tps: CountOrNone = 100
+    window: Count = 10
+    response_timeout_s: Seconds = 5.0
+    connect_timeout_s: Seconds = 5.0
+    bind_timeout_s: Seconds = 30.0
+    enquire_link_s: Seconds = 30.0
+    enquire_link_misses_max: Count = 2
+    inactivity_s: Seconds = 300.0
+    reconnect_initial_s: Seconds = 1.0
+    reconnect_max_s: Seconds = 60.0
+    dlr_msgid: Literal[0, 1, 2] = 0
+    dlr_by_text: bool = False
+    long_mode: Literal["udh8", "udh16", "sar", "payload"] = "udh8"
+    default_alphabet: Literal["gsm7", "latin1", "latin1_dc0"] = "gsm7"
+    in_doubt: Literal["resend", "hold", "fail"] = "resend"
+    registered_delivery: Annotated[int, Meta(ge=0, le=255)] = 1
+    validity_period: Annotated[str, Meta(max_length=16)] = ""
+    service_type: Annotated[str, Meta(max_length=5)] = ""
+    tls: bool = False
+    tls_verify: bool = True
+    tls_ca_file: str = ""
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        if self.password and self.password_env:
+            raise ValueError("password_env: give password or password_env, not both")
+        if self.reconnect_initial_s > self.reconnect_max_s:
+            raise ValueError("reconnect_initial_s: must not exceed reconnect_max_s")
+
+
+LINK_ALIASES: Final = {
+    "response_timeout": "response_timeout_s",
+    "enquire_link": "enquire_link_s",
+}
+
+SECTIONS: Final = (
+    "server",
+    "database",
+    "journal",
+    "leases",
+    "projector",
+    "security",
+    "sms",
+    "log",
+    "actors",
+)
+
+# What a platform sets, and the key it replaces.
+ENVIRONMENT: Final[tuple[tuple[str, type[Section], str], ...]] = (
+    ("PORT", Server, "port"),
+    ("WEB_CONCURRENCY", Server, "web_concurrency"),
+    ("DATABASE_URL", Database, "url"),
+    ("LOG_LEVEL", Log, "level"),
+    ("LOG_FORMAT", Log, "format"),
+)
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """Everything a composition root needs to know."""
+
+    server: Server = Server()
+    database: Database = Database()
+    journal: Journal = Journal()
+    leases: Leases = Leases()
+    projector: Projector = Projector()
+    security: Security = Security()
+    sms: Sms = Sms()
+    log: Log = Log()
+    actors: Actors = Actors()
+    links: tuple[Link, ...] = ()
+    home: Path
+    secret_key: str = ""
+    admin_api_key: str = ""
+    config_path: Path | None = None
+
+    @classmethod
+    def load(cls, path: Path | None, environ: Mapping[str, str]) -> Self:
+        """Read `path` (or `./signalbox.toml` if there is one), then the environment over it.
+
+        Raises:
+            SettingsError: a file that is missing or no TOML, an unknown key, a value of the wrong
+                type or out of bounds, or values that contradict each other.
+        """
+        config = ConfigFile.read(path)
+        config.refuse_other_sections((*SECTIONS, "links"))
+
+        def read(name: str, kind: type[AnySection]) -> AnySection:
+            return config.section(name, kind, _overrides(kind, environ))
+
+        return cls(
+            server=_reachable(read("server", Server), config, environ),
+            database=read("database", Database),
+            journal=read("journal", Journal),
+            leases=read("leases", Leases),
+            projector=read("projector", Projector),
+            security=read("security", Security),
+            sms=read("sms", Sms),
+            log=read("log", Log),
+            actors=read("actors", Actors),
+            links=_links(config, environ),
+            home=home_folder(environ),
+            secret_key=_secret_key(environ),
+            admin_api_key=environ.get("ADMIN_API_KEY", ""),
+            config_path=config.path,
+        )
+
+    def with_database_url(self, url: str) -> Self:
+        """Return these settings with another database."""
+        database = msgspec.structs.replace(self.database, url=url)
+        return msgspec.structs.replace(self, database=database)
+
+
+def home_folder(environ: Mapping[str, str]) -> Path:
+    """Return SIGNALBOX_HOME, or its default for this user."""
+    if chosen := environ.get("SIGNALBOX_HOME"):
+        return Path(chosen).expanduser().absolute()
+    if os.geteuid() == 0:
+        return Path("/var/lib/signalbox")
+    return Path.home() / ".local/share/signalbox"
+
+
+def _overrides(kind: type[Section], environ: Mapping[str, str]) -> dict[str, object]:
+    """Return the keys of `kind` that the environment sets; an empty variable sets nothing."""
+    return {
+        key: _from_text(variable, kind, key, environ[variable])
+        for variable, owner, key in ENVIRONMENT
+        if owner is kind and environ.get(variable)
+    }
+
+
+def _from_text(variable: str, kind: type[Section], key: str, text: str) -> object:
+    value = text.lower() if kind is Log else text
+    try:
+        section = msgspec.convert({key: value}, kind, strict=False)
+    except msgspec.ValidationError as error:
+        _, message = explained(str(error), kind)
+        # Every variable is text: that it "got str" says nothing.
+        raise SettingsError(f"{variable}: {message.removesuffix(', got str')}") from None
+    return getattr(section, key)
+
+
+def _reachable(server: Server, config: ConfigFile, environ: Mapping[str, str]) -> Server:
+    """Listen everywhere when the platform assigned the port: it connects from outside."""
+    if not environ.get("PORT") or config.has("server", "host"):
+        return server
+    return msgspec.structs.replace(server, host="0.0.0.0")  # noqa: S104  # asked for by PORT
+
+
+def _secret_key(environ: Mapping[str, str]) -> str:
+    secret_key = environ.get("SECRET_KEY", "")
+    size_octets = len(secret_key.encode())
+    if secret_key and size_octets < SECRET_KEY_OCTETS_MIN:
+        raise SettingsError(
+            f"SECRET_KEY: expected at least {SECRET_KEY_OCTETS_MIN} bytes, got {size_octets}"
+        )
+    return secret_key
+
+
+def _links(config: ConfigFile, environ: Mapping[str, str]) -> tuple[Link, ...]:
+    links = config.sections("links", Link, LINK_ALIASES)
+    seen: set[int] = set()
+    for index, link in enumerate(links):
+        if link.id in seen:
+            raise config.refusal(Place("links", index), "id", f"{link.id} is given twice")
+        seen.add(link.id)
+    return tuple(_with_password(config, environ, i, link) for i, link in enumerate(links))
+
+
+def _with_password(config: ConfigFile, environ: Mapping[str, str], index: int, link: Link) -> Link:
+    if not link.password_env:
+        return link
+    password = environ.get(link.password_env)
+    if password is None:
+        message = f"the environment variable {link.password_env} is not set"
+        raise config.refusal(Place("links", index), "password_env", message)
+    return msgspec.structs.replace(link, password=password, password_env="")

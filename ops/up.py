@@ -1,0 +1,100 @@
+"""`signalbox up`: the database where none is given, then the processes of the Procfile.
+
+PostgreSQL ──▶ web, relay, projector (and the demo's SMSC) ──▶ stopped in that order, database last
+"""
+
+import os
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from signalbox.ops import preflight
+from signalbox.ops.demo import Demo
+from signalbox.ops.embedded import EmbeddedPostgres
+from signalbox.ops.foreman import Foreman
+from signalbox.ops.keys import with_kept_keys
+from signalbox.ops.settings import Settings
+
+PROCESSES: Final = ("web", "relay", "projector")
+COMMAND: Final = (sys.executable, "-m", "signalbox.ops.main")
+
+
+def run(settings: Settings, demo: Demo | None = None) -> int:
+    """Serve until Ctrl-C or SIGTERM, then return 0; return 1 when a process ended by itself.
+
+    Raises:
+        SettingsError: the port is taken, the database or the home cannot be used.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+    try:
+        preflight.refuse_taken_port(settings.server)
+        settings, admin_key_origin = with_kept_keys(settings)
+        with _database(settings) as (settings, database_runs):
+            say(f"serving {settings.server.url}, home {settings.home}")
+            say(f"admin key {admin_key_origin}")
+            return _serve(settings, database_runs, demo)
+    except KeyboardInterrupt:
+        return 0
+
+
+def say(line: str) -> None:
+    """Print one line for whoever started us."""
+    sys.stdout.write(f"signalbox: {line}\n")
+    sys.stdout.flush()
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """Return the environment of our processes: ours, and what we found out or made."""
+    return {
+        **os.environ,
+        "ADMIN_API_KEY": settings.admin_api_key,
+        "DATABASE_URL": settings.database.url,
+        "PYTHONUNBUFFERED": "1",
+        "SECRET_KEY": settings.secret_key,
+        "SIGNALBOX_HOME": str(settings.home),
+    }
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[tuple[Settings, Callable[[], bool]]]:
+    """Lend settings with a database's URL, and the question whether that still runs."""
+    if settings.database.url:
+        preflight.refuse_unreachable_database(settings.database)
+        yield settings, lambda: True
+        return
+    server = EmbeddedPostgres(settings.home)
+    url = server.start(say)
+    try:
+        yield settings.with_database_url(url), lambda: server.running
+    finally:
+        server.stop()
+
+
+def _serve(settings: Settings, database_runs: Callable[[], bool], demo: Demo | None) -> int:
+    environment = child_environment(settings)
+
+    def show_demo() -> None:
+        if demo is not None:
+            arguments = (settings, (*COMMAND, "audit", "timeline"), environment)
+            threading.Thread(target=demo.show, args=arguments, daemon=True).start()
+
+    foreman = Foreman(healthy=database_runs, started=show_demo)
+    config = ("--config", str(settings.config_path.absolute())) if settings.config_path else ()
+    for name in PROCESSES:
+        foreman.add_process(name, _shell(name, *config), env=environment)
+    if demo is not None:
+        foreman.add_process("smsc", _shell("demo-smsc", "--port", str(demo.port)), env=environment)
+    foreman.loop()
+    if not database_runs():
+        say(f"PostgreSQL ended by itself, see {settings.home}/postgres.log")
+    return 0 if foreman.asked_to_stop else 1
+
+
+def _shell(*arguments: str) -> str:
+    # `exec`: signals and the exit code are the process's own, not a shell's.
+    return "exec " + shlex.join((*COMMAND, *arguments))

@@ -1,0 +1,195 @@
+"""Settings: defaults, the environment over them, and the line of every mistake."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from signalbox.ops.settings import Link, Settings, SettingsError
+
+EXAMPLE = Path(__file__).parents[2] / "signalbox.example.toml"
+LINK = '[[links]]\nid = {id}\nname = "a"\nhost = "smsc"\nport = 2775\nsystem_id = "me"\n'
+
+
+def load(tmp_path: Path, text: str, **environ: str) -> Settings:
+    path = tmp_path / "signalbox.toml"
+    path.write_text(text, encoding="utf-8")
+    return Settings.load(path, environ)
+
+
+def refusal(tmp_path: Path, text: str, **environ: str) -> str:
+    with pytest.raises(SettingsError) as refused:
+        load(tmp_path, text, **environ)
+    return str(refused.value).replace(f"{tmp_path}/", "")
+
+
+def test_without_a_file_every_default_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.load(None, {"SIGNALBOX_HOME": "/srv/box"})
+    assert settings == Settings(home=Path("/srv/box"))
+
+
+def test_the_file_of_the_working_folder_is_read_unasked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "signalbox.toml").write_text("[server]\nport = 9000\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert Settings.load(None, {}).server.port == 9000
+
+
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot read the configuration: No such file"):
+        Settings.load(tmp_path / "missing.toml", {})
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path,
+        '[server]\nport = 9000\n[log]\nlevel = "error"\n',
+        PORT="9001",
+        WEB_CONCURRENCY="3",
+        DATABASE_URL="postgresql://db/x",
+        LOG_LEVEL="DEBUG",
+        LOG_FORMAT="json",
+        ADMIN_API_KEY="admin",
+    )
+    assert (settings.server.port, settings.server.web_concurrency) == (9001, 3)
+    assert (settings.log.level, settings.log.format) == ("debug", "json")
+    assert (settings.database.url, settings.admin_api_key) == ("postgresql://db/x", "admin")
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "host"),
+    [
+        ("", {}, "127.0.0.1"),
+        ("", {"PORT": "80"}, "0.0.0.0"),  # noqa: S104
+        ('[server]\nhost = "10.0.0.1"\n', {"PORT": "80"}, "10.0.0.1"),
+    ],
+)
+def test_an_assigned_port_opens_the_host_unless_one_is_configured(
+    tmp_path: Path, text: str, environ: dict[str, str], host: str
+) -> None:
+    assert load(tmp_path, text, **environ).server.host == host
+
+
+def test_the_server_is_reached_on_loopback_when_it_listens_everywhere(tmp_path: Path) -> None:
+    assert load(tmp_path, "", PORT="81").server.url == "http://127.0.0.1:81"
+    assert load(tmp_path, '[server]\nhost = "::1"\n').server.url == "http://[::1]:8088"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[server]\n\nport = "x"\n', "line 3: server.port: expected int, got str"),
+        ("[server]\nport = true\n", "line 2: server.port: expected int, got bool"),
+        ("[server]\nport = 0\n", "line 2: server.port: expected int >= 1"),
+        ("[server]\nprot = 1\n", "line 2: server.prot: unknown key (is port meant?)"),
+        ("[sever]\nport = 1\n", "line 1: sever: unknown section (is server meant?)"),
+        ("server = 1\n", "line 1: server: expected a table: [server]"),
+        ('server.port = "x"\n', "line 1: server.port: expected int, got str"),
+        ("[server]\nport = 1\nport = 2\n", "line 3: Cannot overwrite a value"),
+        ("[server]\nport = [\n", "line 2: Invalid value (at end of document)"),
+        ("[journal]\nwait_s_max = inf\n", "line 2: journal.wait_s_max: expected float <="),
+        ("[journal]\nwait_s_max = nan\n", "line 2: journal.wait_s_max: expected float >"),
+        ('[log]\nlevel = "loud"\n', "expected one of debug, info, warning, error, got 'loud'"),
+        ('[server]\ntrusted_proxies = ["10.0.0.1/8"]\n', "trusted_proxies: 10.0.0.1/8 has host"),
+        ("[leases]\nrenew_s = 8\n", "line 2: leases.renew_s: renew_s + safety_s must stay below"),
+        ('[database]\nurl = "mysql://x"\n', "line 2: database.url: expected postgresql://"),
+        ("[links]\nid = 1\n", "line 1: links: expected an array of tables: [[links]]"),
+        ("[[links]]\nid = 1\n", "line 1: links[0].name: missing, and there is no default"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    assert refusal(tmp_path, text).startswith("signalbox.toml line ")
+    assert message in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('tps = "x"', "links[1].tps: expected int, got str"),
+        ("window = 0", "links[1].window: expected int >= 1"),
+        ("dlr_msgid = 3", "links[1].dlr_msgid: expected one of 0, 1, 2, got 3"),
+        ('long_mode = "udh"', "links[1].long_mode: expected one of udh8, udh16, sar, payload"),
+        ("reconnect_initial_s = 61", "links[1].reconnect_initial_s: must not exceed"),
+        ('password_env = "SMSC_PW"', "password_env: the environment variable SMSC_PW is not set"),
+        ("password = 'x'\npassword_env = 'Y'", "give password or password_env, not both"),
+        ("response_timeout = 1\nresponse_timeout_s = 1", "given twice, also as response_timeout_s"),
+    ],
+)
+def test_a_mistake_in_a_link_is_found_in_its_own_table(
+    tmp_path: Path, line: str, message: str
+) -> None:
+    text = LINK.format(id=1) + "tps = 1\n" + LINK.format(id=2)
+    found = refusal(tmp_path, text + line + "\n")
+    assert message in found
+    number = re.search(r"line (\d+)", found)
+    assert number is not None
+    assert int(number[1]) > len(text.splitlines())
+
+
+def test_two_links_cannot_share_an_id(tmp_path: Path) -> None:
+    found = refusal(tmp_path, LINK.format(id=1) + LINK.format(id=1))
+    assert found == "signalbox.toml line 8: links[1].id: 1 is given twice"
+
+
+def test_a_link_takes_its_password_from_the_environment(tmp_path: Path) -> None:
+    text = LINK.format(id=1) + 'password_env = "SMSC_PW"\n'
+    assert load(tmp_path, text, SMSC_PW="hush").links[0].password == "hush"
+
+
+def test_a_link_accepts_the_short_spellings_of_its_timers(tmp_path: Path) -> None:
+    text = LINK.format(id=1) + "response_timeout = 7\nenquire_link = 8\n"
+    link = load(tmp_path, text).links[0]
+    assert (link.response_timeout_s, link.enquire_link_s) == (7.0, 8.0)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("PORT", "http", "PORT: expected int"),
+        ("PORT", "70000", "PORT: expected int <= 65535"),
+        ("LOG_LEVEL", "loud", "LOG_LEVEL: expected one of debug, info, warning, error, got 'loud'"),
+        ("SECRET_KEY", "short", "SECRET_KEY: expected at least 32 bytes, got 5"),
+        ("DATABASE_URL", "mysql://u:pw@h", "DATABASE_URL: expected postgresql://user:password@"),
+    ],
+)
+def test_a_mistake_in_the_environment_names_the_variable(
+    tmp_path: Path, variable: str, value: str, message: str
+) -> None:
+    assert refusal(tmp_path, "", **{variable: value}).startswith(message)
+
+
+def test_no_secret_is_shown(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path,
+        LINK.format(id=1) + 'password = "hush-1"\n',
+        SECRET_KEY="hush-2" * 6,
+        ADMIN_API_KEY="hush-3",
+        DATABASE_URL="postgresql://u:hush-4@db/x",
+    )
+    assert "hush" not in repr(settings)
+    assert "hush" not in str(settings.links)
+
+
+def test_the_example_gives_every_default_and_explains_every_key() -> None:
+    settings = Settings.load(EXAMPLE, {"SIGNALBOX_HOME": "/srv/box"})
+    text = EXAMPLE.read_text(encoding="utf-8")
+    sections = [name for name in Settings.__struct_fields__ if f"\n[{name}]\n" in text]
+    assert sections == list(Settings.__struct_fields__[:9])
+    for name in sections:
+        section = getattr(settings, name)
+        assert section == type(section)(), name
+        assert documented(text, f"[{name}]") == list(type(section).__struct_fields__)
+    assert documented(text, "[[links]]") == list(Link.__struct_fields__)
+    required = {"id": 1, "name": "a", "host": "h", "port": 1, "system_id": "s"}
+    shown = {name: getattr(settings.links[0], name) for name in required}
+    assert settings.links == (Link(**shown),)
+
+
+def documented(text: str, header: str) -> list[str]:
+    """Return the keys below `header`, in order."""
+    table = text.split(f"\n{header}\n")[1].split("\n[", maxsplit=1)[0]
+    return re.findall(r"^(\w+) = ", table, re.MULTILINE)
