@@ -1,7 +1,7 @@
 """How often something failed lately, counted in the database: all processes share the count.
 
-A window begins with its first failure. Failed log-ins are no events: nobody decides on them later, and
-whoever guesses passwords must not be able to grow the log.
+A window begins with its first failure. Failed log-ins are no events: nobody decides on them later,
+and whoever guesses passwords must not be able to grow the log.
 """
 
 from __future__ import annotations

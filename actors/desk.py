@@ -1,8 +1,8 @@
 """The slow counter beside a link session: deliveries that need a look into the database.
 
 Receipts whose message is not in hand are looked up; those nobody knows yet are stored as
-`ReceiptUnmatched`, answered, and tried again every second until their message turns up or they are too
-old. Messages from handsets are joined part by part. One greenlet, one delivery after the other.
+`ReceiptUnmatched`, answered, and tried again every second until their message turns up or they are
+too old. Messages from handsets are joined part by part. One greenlet, one delivery at a time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from dataclasses import dataclass
 from time import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import gevent
 from eventsourcing.persistence import PersistenceError
@@ -19,7 +19,6 @@ from gevent.event import Event
 
 from signalbox.actors.feeder import track
 from signalbox.actors.ids import uuid7
-from signalbox.actors.work import Tracked
 from signalbox.domain import inbound
 from signalbox.domain import link as links
 from signalbox.domain import message as messages
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from signalbox.actors.transports.smpp.session import Delivery
+    from signalbox.actors.work import Tracked
     from signalbox.domain.names import Event as DomainEvent
     from signalbox.eventstore.journal import Journal
     from signalbox.eventstore.log import EventLog
@@ -47,6 +47,14 @@ WAITING_MAX: Final = 10_000
 CANDIDATES_MAX: Final = 20
 CONFLICTS_MAX: Final = 10
 UNKNOWN_CODING: Final = 4  # 8-bit binary (SMPP 3.4, 5.2.19)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long receipts wait for their message, and parts of a handset's message for each other."""
+
+    receipt_park_s: float = 600
+    mo_reassembly_s: float = 1800
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +77,12 @@ class _Parked:
 class Desk:
     """See the module."""
 
-    def __init__(  # noqa: PLR0913  its parts and its two limits
+    def __init__(
         self,
         log_: EventLog,
         journal: Journal,
         link: links.Link,
-        receipt_park_s: float,
-        mo_reassembly_s: float,
+        limits: Patience,
         fence: Fence,
         tell: Callable[[object], None],
     ) -> None:
@@ -86,8 +93,8 @@ class Desk:
         self._actor_id = links.stream_of(link.link_id)
         self._account = link.spec.account
         self._dlr_msgid = link.spec.dlr_msgid
-        self._receipt_park_s = receipt_park_s
-        self._mo_reassembly_s = mo_reassembly_s
+        self._receipt_park_s = limits.receipt_park_s
+        self._mo_reassembly_s = limits.mo_reassembly_s
         self._fence = fence
         self._tell = tell
         self._waiting: deque[tuple[Delivery, Receipt | None]] = deque()
@@ -188,7 +195,7 @@ class Desk:
     def _record(
         self, tracked: Tracked, part: int, receipt: Receipt, delivery: Delivery | None
     ) -> None:
-        """Record it here if the message has left the session's hands; the session tells by version."""
+        """Record it here, unless the session still has the message in hand."""
         for _ in range(CONFLICTS_MAX):
             if tracked.message.needs_work:
                 self._tell(Located(tracked, part, receipt, delivery))
@@ -326,12 +333,26 @@ class Desk:
         return [row["stream_id"] for row in rows]
 
     def _write(
-        self, stream_id: str, version: int, events: Sequence[DomainEvent], **beside: Any
+        self,
+        stream_id: str,
+        version: int,
+        events: Sequence[DomainEvent],
+        *,
+        tenant_id: str = "",
+        inbox: Sequence[InboxRow] = (),
+        done: Sequence[str] = (),
     ) -> None:
         if not events:
             return
-        write = Write(stream_id, version, events, beside.pop("tenant_id", ""))
-        self._journal.write(Append(writes=[write], by=self._actor_id, fence=self._fence, **beside))
+        self._journal.write(
+            Append(
+                writes=[Write(stream_id, version, events, tenant_id)],
+                by=self._actor_id,
+                fence=self._fence,
+                inbox=inbox,
+                done=done,
+            )
+        )
 
 
 def _fits(tracked: Tracked, part: int, handset: str) -> tuple[bool, bool]:

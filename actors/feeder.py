@@ -1,7 +1,7 @@
 """Fetches a link's work from its inbox: reading blocks, so it is a greenlet that tells the session.
 
-A row stays in the inbox until every part of its message was accepted by the SMSC or failed. So the same
-query that feeds a running session also recovers a crashed one's.
+A row stays in the inbox until every part of its message was accepted by the SMSC or failed. So the
+same query that feeds a running session also recovers a crashed one's.
 """
 
 from __future__ import annotations

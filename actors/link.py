@@ -1,13 +1,13 @@
 """The actor that decides for a link, in any process: accept a message, switch the link.
 
-It holds the link's state as the log has it (`Followed` brings what other processes committed) and never
-acts on the wire: that is `link_session`, in the one process that holds the lease.
+It holds the link's state as the log has it (`Followed` brings what other processes committed) and
+never acts on the wire: that is `link_session`, in the one process that holds the lease.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
@@ -86,7 +86,7 @@ class LinkActor(Actor):
             self._apply(recorded)
 
     @override
-    def receive(self, message: Any) -> None:
+    def receive(self, message: object) -> None:
         match message:
             case Accept():
                 self._accept(message)

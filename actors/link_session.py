@@ -4,9 +4,9 @@
     Session ─▶ answers ─▶ MessageSubmitted, SubmitRefused … ─ commit
     Session ─▶ receipts ─▶ ReceiptRecorded ─ commit ─▶ deliver_sm_resp
 
-Decisions are made on the state as it will be when the appends before are stored; appends of one process
-are stored in order. If one fails, its messages are read anew. Nothing leaves before its attempt is
-durable, nothing at all once the lease is not certain any more.
+Decisions are made on the state as it will be when the appends before are stored; appends of one
+process are stored in order. If one fails, its messages are read anew. Nothing leaves before its
+attempt is durable, nothing at all once the lease is not certain any more.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import logging
 from dataclasses import dataclass
 from random import random
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from typing_extensions import override
 
-from signalbox.actors.desk import Desk, Located
+from signalbox.actors.desk import Desk, Located, Patience
 from signalbox.actors.feeder import Feeder, Work
 from signalbox.actors.runtime import Actor
 from signalbox.actors.transports.smpp import codec
@@ -71,10 +71,26 @@ class Submission:
     service_type: str = ""
     dlr_by_text: bool = False
     retry_age_s_max: float = 1200
-    receipt_park_s: float = 600
-    mo_reassembly_s: float = 1800
     reconnect_initial_s: float = 1
     reconnect_max_s: float = 60
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPlan:
+    """What a relay needs beside the link's events to act for it."""
+
+    endpoint: Endpoint
+    submission: Submission
+    patience: Patience
+
+
+@dataclass(frozen=True, slots=True)
+class Tenure:
+    """The lease a session acts under; `holds` is asked before every effect."""
+
+    owner: str
+    fence: Fence
+    holds: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,26 +153,16 @@ class _InFlight:
 class LinkSession(Actor):
     """See the module. One for each link and lease."""
 
-    def __init__(  # noqa: PLR0913  what a session is made of
-        self,
-        link: links.Link,
-        endpoint: Endpoint,
-        submission: Submission,
-        log_: EventLog,
-        journal: Journal,
-        owner: str,
-        fence: Fence,
-        may_act: Callable[[], bool],
+    def __init__(
+        self, link: links.Link, plan: LinkPlan, log_: EventLog, journal: Journal, tenure: Tenure
     ) -> None:
         super().__init__(links.stream_of(link.link_id), log_.pool)
         self._link = link
-        self._endpoint = endpoint
-        self._submission = submission
+        self._plan = plan
+        self._submission = plan.submission
         self._log = log_
         self._journal = journal
-        self._owner = owner
-        self._fence = fence
-        self._may_act = may_act
+        self._tenure = tenure
         self._session: Session | None = None
         self._feeder: Feeder | None = None
         self._desk: Desk | None = None
@@ -166,7 +172,9 @@ class LinkSession(Actor):
         spec = self._spec
         self._bucket = TokenBucket(spec.tps, max(spec.tps, 1))
         self._throttle = Throttle()
-        self._backoff = Backoff(submission.reconnect_initial_s, submission.reconnect_max_s)
+        self._backoff = Backoff(
+            self._submission.reconnect_initial_s, self._submission.reconnect_max_s
+        )
 
     # life
 
@@ -187,10 +195,14 @@ class LinkSession(Actor):
         self._day, self._day_version, self._wire = "", 0, sessions.Session()
         self._feeder = Feeder(self._log, self.name, self.actor_ref.tell)
         self._desk = Desk(
-            self._log, self._journal, self._link, self._submission.receipt_park_s,
-            self._submission.mo_reassembly_s, self._fence, self.actor_ref.tell,
-        )  # fmt: skip
-        self._tell_log(sessions.ClaimLink(self._owner, self._fence.epoch))
+            self._log,
+            self._journal,
+            self._link,
+            self._plan.patience,
+            self._tenure.fence,
+            self.actor_ref.tell,
+        )
+        self._tell_log(sessions.ClaimLink(self._tenure.owner, self._tenure.fence.epoch))
         self.tell_later(0, Connect())
         self.tell_later(TICK_S, Tick())
 
@@ -201,7 +213,7 @@ class LinkSession(Actor):
         self._close_helpers()
 
     @override
-    def receive(self, message: Any) -> None:
+    def receive(self, message: object) -> None:  # noqa: C901, PLR0912  the table of messages
         match message:
             case Tick():
                 self._tick()
@@ -240,13 +252,13 @@ class LinkSession(Actor):
 
     @property
     def _wants_connection(self) -> bool:
-        return self._link.enabled and not self._draining and self._may_act()
+        return self._link.enabled and not self._draining and self._tenure.holds()
 
     # the session
 
     def _connect(self) -> None:
         if self._session is None and self._wants_connection:
-            self._session = Session(self._endpoint, self.actor_ref.tell, self._may_act)
+            self._session = Session(self._plan.endpoint, self.actor_ref.tell, self._tenure.holds)
 
     def _bound(self, smsc_id: str) -> None:
         self._is_bound = True
@@ -331,7 +343,7 @@ class LinkSession(Actor):
                 self._line.put(Slot(tracked.seq, number, tracked.stream_id), part.retry_at_s)
 
     def _pump(self) -> None:
-        """Attempt what window, rate and throttling allow; ask for more work when the line is short."""
+        """Attempt what window, rate and pauses allow; ask for more when the line is short."""
         if self._draining or not self._link.enabled:
             self._leave()
             return
@@ -346,19 +358,19 @@ class LinkSession(Actor):
             self._fetching = True
             assert self._feeder is not None
             self._feeder.want(max(2 * self._spec.window, FETCH_MIN))
-        self._plan(now_s, now_mono_s)
+        self._schedule(now_s, now_mono_s)
 
     def _admit(self, now_mono_s: float) -> list[Slot]:
         slots: list[Slot] = []
         room = self._spec.window - len(self._in_flight) - self._reserved
-        if now_mono_s < self._throttle.paused_until_s or not self._may_act():
+        if now_mono_s < self._throttle.paused_until_s or not self._tenure.holds():
             return slots
         self._bucket.set_rate(self._spec.tps * self._throttle.factor, now_mono_s)
         while len(slots) < room and self._line.ready and self._bucket.take(now_mono_s):
             slots.append(self._line.take())
         return slots
 
-    def _plan(self, now_s: float, now_mono_s: float) -> None:
+    def _schedule(self, now_s: float, now_mono_s: float) -> None:
         """Come back when a token, the end of a pause or a retry is due."""
         delays = []
         if self._line.ready and len(self._in_flight) + self._reserved < self._spec.window:
@@ -616,7 +628,13 @@ class LinkSession(Actor):
         submitted: Sequence[SubmittedPart] = (),
     ) -> AsyncResult:
         return self._journal.append(
-            Append(writes=writes, by=self.name, fence=self._fence, done=done, submitted=submitted)
+            Append(
+                writes=writes,
+                by=self.name,
+                fence=self._tenure.fence,
+                done=done,
+                submitted=submitted,
+            )
         )
 
     def _when_stored(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import gevent
 from gevent.event import AsyncResult
@@ -60,11 +60,11 @@ class Links:
     def toggle(
         self,
         link_id: int,
-        enabled: bool,
+        enabled: bool,  # noqa: FBT001  as the callers have it
         reason: str,
         *,
         by: str,
-        request_id: str = "",  # noqa: FBT001
+        request_id: str = "",
     ) -> domain.Link:
         """Switch a link; durable on return. Raises: `UnknownLink`, `Unavailable`."""
         self.link(link_id)
@@ -100,11 +100,13 @@ class Links:
         for watcher in self._watchers:
             watcher(link)
 
-    def _decide(self, link_id: int, command: domain.Command, **who: Any) -> domain.Link:
+    def _decide(
+        self, link_id: int, command: domain.Command, *, by: str, request_id: str
+    ) -> domain.Link:
         """Ask until the actor has caught up with whoever decided first."""
         for _ in range(DECIDE_TRIES):
             reply = AsyncResult()
-            self._actor(link_id).tell(Decide(command, reply=reply, **who))
+            self._actor(link_id).tell(Decide(command, by, request_id, reply))
             try:
                 link: domain.Link = reply.get(timeout=self._journal.wait_s_max + 1)
             except Conflict:

@@ -1,6 +1,6 @@
-"""Passwords: hashed and checked by argon2 on a few threads, so that a flood of log-ins stops nothing else.
+"""Passwords: hashed and checked on a few threads, so that a flood of log-ins stops nothing else.
 
-Parameters are OWASP's minimum for argon2id: 19 MiB, 2 passes, 1 lane (Password Storage Cheat Sheet).
+The parameters are the least OWASP recommends for argon2id: 19 MiB, 2 passes, 1 lane.
 """
 
 from __future__ import annotations

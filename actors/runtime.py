@@ -1,8 +1,8 @@
 """Actors as this gateway runs them: pykka's threading actors, which are greenlets under gevent.
 
-Added to pykka: a bounded inbox, supervision (an actor that fails is rebuilt from its stream and meets the
-message again; a message that fails it every time is parked and the rest goes on), and timers that are
-messages to oneself.
+Added to pykka: a bounded inbox, supervision (an actor that fails is rebuilt from its stream and
+meets the message again; a message that fails it every time is parked and the rest goes on), and
+timers that are messages to oneself.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Actor(pykka.ThreadingActor):
     def _create_actor_inbox() -> BoundedInbox:
         return BoundedInbox(Actor.inbox_messages_max)
 
-    def receive(self, message: Any) -> None:
+    def receive(self, message: object) -> None:
         """Handle one message. Whatever it raises leads to `restore` and another try."""
         raise NotImplementedError
 
@@ -85,7 +85,7 @@ class Actor(pykka.ThreadingActor):
         gevent.killall(self._timers, block=False)
 
     @override
-    def on_receive(self, message: Any) -> None:
+    def on_receive(self, message: object) -> None:
         for _ in range(self.restarts_max + 1):
             try:
                 self.receive(message)
@@ -109,7 +109,7 @@ class Actor(pykka.ThreadingActor):
             self.actor_ref.tell(message)
 
     def _park(self, message: object, error: Exception) -> None:
-        """Set aside the one message that can't be handled; its content is personal and stays out."""
+        """Set aside the one message that can't be handled; its content may be personal."""
         kind = type(message).__name__
         metrics.DEAD_LETTERS.labels(type(self).__name__).inc()
         log.error("message parked", extra={"actor": self.name, "kind": kind})

@@ -1,15 +1,21 @@
-"""The link sessions of a relay: one starts when the lease of a link's partition comes, ends when it goes."""
+"""The link sessions of a relay: each starts and ends with the lease of its link's partition."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import gevent
 from gevent.event import Event
 
-from signalbox.actors.link_session import LinkChanged, LinkSession, Stop, Submission, WorkWaits
+from signalbox.actors.link_session import (
+    LinkChanged,
+    LinkPlan,
+    LinkSession,
+    Stop,
+    Tenure,
+    WorkWaits,
+)
 from signalbox.domain import link as domain
 from signalbox.eventstore.errors import Unavailable
 from signalbox.eventstore.leases import LeaseKeeper, partition_of
@@ -20,20 +26,11 @@ if TYPE_CHECKING:
     import pykka
 
     from signalbox.actors.links import Links
-    from signalbox.actors.transports.smpp.session import Endpoint
     from signalbox.eventstore.journal import Journal
     from signalbox.eventstore.log import EventLog
     from signalbox.eventstore.recorder import Fence
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class LinkPlan:
-    """What a relay needs beside the link's events to act for it."""
-
-    endpoint: Endpoint
-    submission: Submission
 
 
 class Sessions:
@@ -95,16 +92,12 @@ class Sessions:
     def _start(self, link_id: int, fence: Fence) -> pykka.ActorRef[LinkSession]:
         keeper = self.keeper
         assert keeper is not None
-        plan = self._plans[link_id]
         return LinkSession.start(
             self._links.link(link_id),
-            plan.endpoint,
-            plan.submission,
+            self._plans[link_id],
             self._log,
             self._journal,
-            keeper.process_id,
-            fence,
-            lambda: keeper.fence(fence.partition) == fence,
+            Tenure(keeper.process_id, fence, lambda: keeper.fence(fence.partition) == fence),
         )
 
     def _tell(self, link_id: int, message: object) -> None:

@@ -40,7 +40,7 @@ class Tracked:
     def pdu(self, part: int) -> texts.Part:
         """Return part `part` (1-based) as it goes on the air.
 
-        The reference that joins the parts comes from the job number: a resent part carries the same.
+        The reference that joins the parts comes from the job number: resent parts keep theirs.
         """
         if self.encoded is None:
             accepted = self.accepted
@@ -96,7 +96,7 @@ class Line:
 
 
 class Memory:
-    """Messages by stream, and parts by the ids the SMSC gave them; the oldest settled ones go first."""
+    """Messages by stream, parts by the SMSC's ids; the oldest settled messages go first."""
 
     def __init__(self) -> None:
         self._tracked: OrderedDict[str, Tracked] = OrderedDict()

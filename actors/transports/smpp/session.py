@@ -1,11 +1,11 @@
-"""One SMPP session on one TCP (or TLS) connection: the greenlets that block, so that the actor need not.
+"""One SMPP session on one TCP (or TLS) connection: greenlets that block so that no actor need.
 
     reader: connect, bind, then recv ─▶ frames ─▶ tell the actor
     writer: the only one that writes; joins what waits into one send
     watcher: enquire_link, PDU completion and silence
 
-A session lives once: after `Ended` a new one is made. Sources: SMPP 3.4 sections 2.7 and 4.11 for the
-session, 7.2 for the timers.
+A session lives once: after `Ended` a new one is made. Sources: SMPP 3.4, 2.2 for the session, 7.2
+for its timers.
 """
 
 from __future__ import annotations
