@@ -185,7 +185,7 @@ class LinkSession(Actor):
         self._close_helpers()
         self._is_bound = self._unbinding = self._fetching = False
         self._draining = self._done is not None
-        self._more = True
+        self._more, self._news = True, False
         self._memory, self._line = Memory(), Line()
         self._in_flight: dict[int, _InFlight] = {}
         self._late: dict[int, Slot] = {}
@@ -222,7 +222,7 @@ class LinkSession(Actor):
             case Pump():
                 self._pump_at_s = 0.0
             case WorkWaits():
-                self._more = True
+                self._more = self._news = True
             case Work():
                 self._take(message)
             case Attempted():
@@ -325,7 +325,7 @@ class LinkSession(Actor):
 
     def _take(self, work: Work) -> None:
         self._fetching = False
-        self._more = work.more
+        self._more = work.more or self._news
         for tracked in work.messages:
             if tracked.stream_id in self._memory:
                 continue
@@ -355,7 +355,7 @@ class LinkSession(Actor):
         if slots:
             self._attempt(slots, now_s)
         if self._more and not self._fetching and self._line.ready < self._spec.window:
-            self._fetching = True
+            self._fetching, self._news = True, False
             assert self._feeder is not None
             self._feeder.want(max(2 * self._spec.window, FETCH_MIN))
         self._schedule(now_s, now_mono_s)

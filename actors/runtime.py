@@ -8,15 +8,18 @@ timers that are messages to oneself.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import gevent
 import pykka
+from eventsourcing.persistence import PersistenceError
 from gevent.queue import SimpleQueue
 from typing_extensions import override
 
+from signalbox.actors.ids import uuid7
 from signalbox.eventstore import metrics
 from signalbox.eventstore.errors import Unavailable
+from signalbox.eventstore.postgres import Broken
 
 if TYPE_CHECKING:
     from pykka._envelope import Envelope
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from signalbox.eventstore.postgres import Pool
 
 log = logging.getLogger(__name__)
+
+RESTORE_RETRY_S: Final = 0.5
 
 
 class BoundedInbox:
@@ -78,7 +83,7 @@ class Actor(pykka.ThreadingActor):
 
     @override
     def on_start(self) -> None:
-        self.restore()
+        self._restore()
 
     @override
     def on_stop(self) -> None:
@@ -93,10 +98,21 @@ class Actor(pykka.ThreadingActor):
                 log.exception("actor failed", extra={"actor": self.name})
                 metrics.ACTOR_RESTARTS.labels(type(self).__name__).inc()
                 failure = error
-                self.restore()
+                self._restore()
             else:
                 return
         self._park(message, failure)
+
+    def _restore(self) -> None:
+        """Restore, waiting for the store as long as it is away."""
+        while True:
+            try:
+                self.restore()
+            except (*Broken, PersistenceError, Unavailable) as error:
+                log.warning("actor waits", extra={"actor": self.name, "error": str(error)})
+                gevent.sleep(RESTORE_RETRY_S)
+            else:
+                return
 
     def tell_later(self, delay_s: float, message: object) -> None:
         """Send oneself a message after a while."""
@@ -115,9 +131,13 @@ class Actor(pykka.ThreadingActor):
         log.error("message parked", extra={"actor": self.name, "kind": kind})
         if self._pool is None:
             return
-        with self._pool.connection() as connection:
-            connection.execute(
-                "INSERT INTO signalbox.dead_letters (reader, subject, error) VALUES (%s, %s, %s)"
-                " ON CONFLICT (reader, subject) DO UPDATE SET error = excluded.error",
-                (self.name, f"{kind} {id(message)}", f"{type(error).__name__}: {error}"[:500]),
-            )
+        letter = (self.name, f"{kind} {uuid7()}", f"{type(error).__name__}: {error}"[:500])
+        try:
+            with self._pool.connection() as connection:
+                connection.execute(
+                    "INSERT INTO signalbox.dead_letters (reader, subject, error)"
+                    " VALUES (%s, %s, %s)",
+                    letter,
+                )
+        except Broken:
+            log.exception("parked message is in the logs only", extra={"actor": self.name})

@@ -73,10 +73,11 @@ class Sessions:
         """Tell a session what the log has of its link."""
         self._tell(link.link_id, LinkChanged(link))
 
-    def work_waits(self) -> None:
-        """Tell the sessions to look into their inboxes."""
+    def work_waits(self, words: frozenset[str]) -> None:
+        """Tell sessions to look into their inboxes: those a commit's signal names, else all."""
         for link_id in list(self._running):
-            self._tell(link_id, WorkWaits())
+            if not words or f"@{domain.stream_of(link_id)}" in words:
+                self._tell(link_id, WorkWaits())
 
     def drain(self, timeout_s: float) -> None:
         """Let every session finish what is on the wire and unbind, all at once, within the time."""

@@ -1,9 +1,8 @@
 """One text message, from acceptance to its last receipt.
 
     AcceptMessage ──▶ MessageAccepted ─▶ SubmitAttempted ─▶ MessageSubmitted ─▶ ReceiptRecorded
-                                              │  ├─▶ SubmitRefused (retried, or final)
-                                              │  └─▶ SubmitOutcomeUnknown (resent, held or failed)
-                                              └─▶ SubmitAbandoned (too old)
+                                              ├─▶ SubmitRefused (retried, or final)
+                                              └─▶ SubmitOutcomeUnknown (resent, held or failed)
 
 Everything after acceptance is told per part (1-based). An attempt is an event before its PDU may
 leave, so a crash leaves the same evidence as a lost connection: an attempt without an outcome.
@@ -310,7 +309,8 @@ _RESOLVED: Final[dict[InDoubt, PartStatus]] = {
 def message_status(parts: tuple[PartStatus, ...]) -> str:
     """Sum part states up to the one word a caller reads.
 
-    queued, sending, submitted, delivered, partially_delivered, or the worst final state of the parts.
+    queued, sending, submitted, delivered, partially_delivered, or the worst final state of the
+    parts.
     """
     kinds = set(parts)
     if kinds == {"pending"}:

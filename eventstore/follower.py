@@ -8,12 +8,14 @@ does.
 from __future__ import annotations
 
 import logging
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 import gevent
 from gevent.event import Event
 from psycopg import sql
 
+from signalbox.eventstore.errors import Unavailable
 from signalbox.eventstore.postgres import Broken
 from signalbox.eventstore.recorder import CHANNEL
 
@@ -36,8 +38,10 @@ class Follower:
     """Hands every new event of some names to `handle`, in the order of the log, at least once each.
 
     `handle` gets rows (position, stream id, version, name, state) and decodes what it wants
-    (`EventLog.decode_row`); it must not block. `signal` gets the names of each commit, wanted or
-    not.
+    (`EventLog.decode_row`); it must not block. Rows come again when it finds the store away; rows
+    it fails on otherwise are logged and left behind, so that one event can't stop all others.
+    `signal` gets the words of each commit: names of events, wanted or not, and `@actor` for news in
+    an actor's inbox; no words mean that anything may have happened.
     """
 
     def __init__(
@@ -66,7 +70,7 @@ class Follower:
         while True:
             try:
                 self._follow(self._own.get())
-            except Broken as error:
+            except (*Broken, Unavailable) as error:
                 log.warning("follower lost its connection", extra={"error": str(error)})
                 self._own.discard()
                 gevent.sleep(RETRY_S)
@@ -74,30 +78,38 @@ class Follower:
     def _follow(self, connection: psycopg.Connection[TupleRow]) -> None:
         connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
         self._catch_up(connection)
-        self._signal(self._wanted)  # Whatever was committed while nobody listened.
+        self._signal(frozenset())  # Whatever was committed while nobody listened.
         self.listening.set()
+        looked_s = monotonic()
         while True:
             topics = _next_topics(connection)
-            if not topics or topics & self._wanted:
+            if not topics or topics & self._wanted or monotonic() - looked_s >= POLL_S:
                 self._catch_up(connection)
+                looked_s = monotonic()
             self._signal(topics)
 
     def _catch_up(self, connection: psycopg.Connection[TupleRow]) -> None:
         while True:
-            rows, self.position = self._log.scan(
-                connection, self.position, BATCH_EVENTS_MAX, self._topics
-            )
+            rows, seen = self._log.scan(connection, self.position, BATCH_EVENTS_MAX, self._topics)
             if rows:
-                self._handle(rows)
+                self._hand_over(rows)
+            self.position = seen
             if len(rows) < BATCH_EVENTS_MAX:
                 return
 
+    def _hand_over(self, rows: list[TupleRow]) -> None:
+        try:
+            self._handle(rows)
+        except (*Broken, Unavailable):
+            raise
+        except Exception:
+            log.exception("events left behind", extra={"first": rows[0][0], "last": rows[-1][0]})
+
 
 def _next_topics(connection: psycopg.Connection[TupleRow]) -> frozenset[str]:
-    """Wait for the next commit; the names in it, nothing when the poll is due instead."""
-    topics: set[str] = set()
-    for notice in connection.notifies(timeout=POLL_S, stop_after=1):
-        topics.update(notice.payload.split(","))
-    for notice in connection.notifies(timeout=0):
-        topics.update(notice.payload.split(","))
-    return frozenset(topics)
+    """Wait for the next commits; their words, none when the poll is due or a signal has none."""
+    signals = [notice.payload for notice in connection.notifies(timeout=POLL_S, stop_after=1)]
+    signals += [notice.payload for notice in connection.notifies(timeout=0)]
+    if not all(signals):
+        return frozenset()
+    return frozenset(word for signal in signals for word in signal.split(","))

@@ -13,27 +13,25 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 import gevent
-from eventsourcing.persistence import (
-    IntegrityError,
-    InterfaceError,
-    OperationalError,
-    PersistenceError,
-)
+from eventsourcing.persistence import IntegrityError, InterfaceError, OperationalError
 from gevent.event import AsyncResult, Event
 
 from signalbox.eventstore import metrics
-from signalbox.eventstore.errors import Conflict, FenceLost, Unavailable
+from signalbox.eventstore.errors import FenceLost, Unavailable
 from signalbox.eventstore.mapper import Recorded, utc_now
-from signalbox.eventstore.recorder import Beside, Fence, InboxRow, SubmittedPart
+from signalbox.eventstore.postgres import Broken
+from signalbox.eventstore.recorder import Fence, InboxRow, StaleFences, SubmittedPart
+from signalbox.eventstore.waiting import Waiting, rows_beside, without_result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from eventsourcing.persistence import StoredEvent
@@ -75,17 +73,8 @@ class Append:
     wait_s: float | None = None
 
 
-@dataclass(slots=True)
-class _Waiting:
-    append: Append
-    command_id: str
-    stored: list[StoredEvent]
-    deadline_s: float
-    result: AsyncResult
-
-
 class Journal:
-    """Group commit over one log. `append` never blocks; its result does."""
+    """Group commit over one log. `append` never waits for a commit; its result does."""
 
     def __init__(
         self,
@@ -94,14 +83,17 @@ class Journal:
         batch_events_max: int = 500,
         waiting_appends_max: int = 20_000,
         wait_s_max: float = 2.0,
+        answer_s_max: float = 12.0,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._log = log_
         self._batch_events_max = batch_events_max
         self._waiting_appends_max = waiting_appends_max
         self.wait_s_max = wait_s_max
+        self._answer_s_max = answer_s_max
         self.now = now
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[Waiting] = deque()
+        self._newest: dict[str, Waiting] = {}
         self._wake = Event()
         self._idle = Event()
         self._idle.set()
@@ -113,22 +105,29 @@ class Journal:
     def append(self, append: Append, into: AsyncResult | None = None) -> AsyncResult:
         """Queue an append; the result (`into`, or a new one) is the position of its last event.
 
+        Without events it is the position of what was stored before. Who appends to a stream
+        before the last append to it has its result relies on that one, and fails with it.
+
         Raises:
-            Unavailable: too much waits already.
+            Unavailable: too much waits already, the journal is closed, or the store is away and
+                the tenant's key is not known here yet.
             TenantErased: personal content for an erased tenant.
         The result raises `Unavailable`, `Conflict` or `FenceLost`.
         """
+        if self._writer.dead:
+            raise Unavailable("journal is closed")
         if len(self._waiting) >= self._waiting_appends_max:
             raise Unavailable("journal is full")
         command_id = f"{self._process}-{next(self._numbers)}"
         wait_s = float("inf") if append.wait_s is None else append.wait_s
-        waiting = _Waiting(
+        waiting = Waiting(
             append,
             command_id,
             self._encode(append, command_id),
             monotonic() + wait_s,
             into or AsyncResult(),
         )
+        self._rely(waiting)
         self._waiting.append(waiting)
         self._idle.clear()
         self._wake.set()
@@ -140,38 +139,55 @@ class Journal:
         return position
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Write what waits, then stop."""
+        """Write what waits, then stop; what could not be written in time is `Unavailable`."""
         self._idle.wait(timeout_s)
         self._writer.kill()
 
     def _encode(self, append: Append, command_id: str) -> list[StoredEvent]:
         at = self.now()
-        return [
-            self._log.codec.to_stored_event(
-                Recorded(
-                    stream_id=write.stream_id,
-                    version=write.first_version + offset,
-                    event=event,
-                    at=at,
-                    tenant_id=write.tenant_id,
-                    command_id=command_id,
-                    request_id=append.request_id,
-                    by=append.by,
+        try:
+            return [
+                self._log.codec.to_stored_event(
+                    Recorded(
+                        stream_id=write.stream_id,
+                        version=write.first_version + offset,
+                        event=event,
+                        at=at,
+                        tenant_id=write.tenant_id,
+                        command_id=command_id,
+                        request_id=append.request_id,
+                        by=append.by,
+                    )
                 )
-            )
-            for write in append.writes
-            for offset, event in enumerate(write.events)
-        ]
+                for write in append.writes
+                for offset, event in enumerate(write.events)
+            ]
+        except Broken as error:
+            raise Unavailable(str(error)) from error
+
+    def _rely(self, waiting: Waiting) -> None:
+        """Note which appends without a result yet this one was decided upon."""
+        for write in waiting.append.writes:
+            before = self._newest.get(write.stream_id)
+            if before is not None and before.versions[write.stream_id] < write.first_version:
+                waiting.relies_on.append(before)
+        self._newest.update(dict.fromkeys(waiting.versions, waiting))
 
     def _run(self) -> None:
-        while True:
-            self._wake.wait()
-            self._wake.clear()
-            while self._waiting:
-                self._commit(self._take())
-            self._idle.set()
+        batch: list[Waiting] = []
+        try:
+            while True:
+                self._wake.wait()
+                self._wake.clear()
+                while self._waiting:
+                    batch = self._take()
+                    self._commit(batch)
+                self._idle.set()
+        finally:
+            for waiting in without_result([*batch, *self._waiting]):
+                waiting.result.set_exception(Unavailable("journal is closed"))
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self) -> list[Waiting]:
         batch = [self._waiting.popleft()]
         events = len(batch[0].stored)
         while self._waiting and events < self._batch_events_max:
@@ -179,13 +195,13 @@ class Journal:
             events += len(batch[-1].stored)
         return batch
 
-    def _commit(self, batch: list[_Waiting]) -> None:
+    def _commit(self, batch: list[Waiting]) -> None:
         """Write a batch, whatever it takes; every result is set when this returns."""
-        while batch := _unexpired(batch):
+        while batch := self._still_wanted(batch):
             try:
                 self._insert(batch)
-            except FenceLost as lost:
-                batch = _without_lost(batch, lost)
+            except StaleFences as stale:
+                self._refuse(batch, stale.fences)
             except IntegrityError:
                 metrics.JOURNAL_TROUBLE.labels("conflict").inc()
                 self._split(batch)
@@ -193,82 +209,88 @@ class Journal:
                 metrics.JOURNAL_TROUBLE.labels("unavailable").inc()
                 log.warning("store does not answer", extra={"error": str(error)})
                 gevent.sleep(RETRY_S)
-                continue
-            except PersistenceError as error:
+            except Exception as error:
                 log.exception("events can't be stored")
                 self._split(batch, error)
-            else:
-                return
-            if not batch or all(w.result.ready() for w in batch):
-                return
 
-    def _insert(self, batch: list[_Waiting]) -> None:
+    def _insert(self, batch: list[Waiting]) -> None:
         stored = [event for waiting in batch for event in waiting.stored]
-        if not stored:  # Somebody only wants to know that all before is stored.
-            for waiting in batch:
-                waiting.result.set(self.last_position)
-            return
-        with metrics.JOURNAL_COMMIT.time():
-            positions = self._log.journal_recorder.insert_events(stored, beside=_beside(batch))
-        assert positions is not None
-        metrics.JOURNAL_BATCH.observe(len(stored))
-        self.last_position = positions[-1]
-        written = 0
+        beside = rows_beside(batch)
+        positions: Iterator[int] = iter(())
+        if stored or beside.rows:  # Else somebody only wants to know that all before is stored.
+            with metrics.JOURNAL_COMMIT.time(), self._bounded():
+                positions = iter(
+                    self._log.journal_recorder.insert_events(stored, beside=beside) or ()
+                )
+            metrics.JOURNAL_BATCH.observe(len(stored))
         for waiting in batch:
-            written += len(waiting.stored)
-            waiting.result.set(positions[max(written - 1, 0)])
+            for _ in waiting.stored:
+                self.last_position = next(positions)
+            self._succeed(waiting, self.last_position)
 
-    def _split(self, batch: list[_Waiting], error: PersistenceError | None = None) -> None:
+    @contextmanager
+    def _bounded(self) -> Iterator[None]:
+        """Break the connection when the store neither answers nor closes it, as when it hangs."""
+        connection = self._log.journal_recorder.connection
+        alarm = gevent.spawn_later(self._answer_s_max, connection.cut)
+        try:
+            yield
+        finally:
+            alarm.kill(block=False)
+
+    def _split(self, batch: list[Waiting], error: Exception | None = None) -> None:
         if len(batch) > 1:
             middle = len(batch) // HALVES
             self._commit(batch[:middle])
             self._commit(batch[middle:])
         elif error is not None:
-            batch[0].result.set_exception(error)
+            self._fail(batch[0], error)
         else:
             self._settle(batch[0])
 
-    def _settle(self, waiting: _Waiting) -> None:
+    def _settle(self, waiting: Waiting) -> None:
         """Tell a conflict from an append of ours that was stored although its commit failed."""
-        first = waiting.stored[0]
-        try:
-            position = self._log.position_of(
-                str(first.originator_id), first.originator_version, waiting.command_id
-            )
-        except (OperationalError, InterfaceError):
-            gevent.sleep(RETRY_S)
-            self._commit([waiting])
-            return
+        position = None
+        if waiting.stored:
+            last = waiting.stored[-1]
+            stream_id, version = str(last.originator_id), last.originator_version
+            try:
+                position = self._log.position_of(stream_id, version, waiting.command_id)
+            except Unavailable:
+                gevent.sleep(RETRY_S)
+                return  # Not known yet: the insertion is tried again.
         if position is None:
-            conflict = Conflict(str(first.originator_id), first.originator_version)
-            waiting.result.set_exception(conflict)
+            self._fail(waiting, waiting.conflict())
         else:
-            waiting.result.set(position)
+            self.last_position = max(self.last_position, position)
+            self._succeed(waiting, position)
 
+    def _still_wanted(self, batch: list[Waiting]) -> list[Waiting]:
+        """Fail what waited too long or relies on something that failed; return the rest."""
+        now_s = monotonic()
+        for waiting in without_result(batch):
+            if waiting.deadline_s < now_s:
+                self._fail(waiting, Unavailable("store does not answer"))
+            elif waiting.abandoned:
+                self._fail(waiting, waiting.conflict())
+        return without_result(batch)
 
-def _unexpired(batch: list[_Waiting]) -> list[_Waiting]:
-    now_s = monotonic()
-    for waiting in batch:
-        if waiting.deadline_s < now_s:
-            waiting.result.set_exception(Unavailable("store does not answer"))
-    return [waiting for waiting in batch if not waiting.result.ready()]
+    def _refuse(self, batch: list[Waiting], stale: frozenset[Fence]) -> None:
+        for waiting in batch:
+            fence = waiting.append.fence
+            if fence in stale:
+                self._fail(waiting, FenceLost(frozenset({fence.partition})))
 
+    def _succeed(self, waiting: Waiting, position: int) -> None:
+        self._forget(waiting)
+        waiting.result.set(position)
 
-def _without_lost(batch: list[_Waiting], lost: FenceLost) -> list[_Waiting]:
-    for waiting in batch:
-        fence = waiting.append.fence
-        if fence is not None and fence.partition in lost.partitions:
-            waiting.result.set_exception(FenceLost(frozenset({fence.partition})))
-    return [waiting for waiting in batch if not waiting.result.ready()]
+    def _fail(self, waiting: Waiting, error: Exception) -> None:
+        self._forget(waiting)
+        waiting.result.set_exception(error)
 
-
-def _beside(batch: list[_Waiting]) -> Beside:
-    beside = Beside()
-    for waiting in batch:
-        append = waiting.append
-        if append.fence is not None:
-            beside.fences.add(append.fence)
-        beside.inbox += append.inbox
-        beside.done += append.done
-        beside.submitted += append.submitted
-    return beside
+    def _forget(self, waiting: Waiting) -> None:
+        waiting.relies_on.clear()
+        for stream_id in waiting.versions:
+            if self._newest.get(stream_id) is waiting:
+                del self._newest[stream_id]

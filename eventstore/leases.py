@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 ACQUIRE_S: Final = 0.5  # how often free and expired partitions are looked for
 RETRY_S: Final = 0.2
+FORGET_S: Final = 3600.0  # how long a process that ended without a word stays listed
 
 
 def partition_of(actor_id: str, partitions: int) -> int:
@@ -92,11 +93,11 @@ class LeaseKeeper:
     def close(self) -> None:
         """Give everything back, so that others need not wait for it to expire."""
         gevent.killall(self._greenlets)
-        held = list(self._held)
-        self._drop(held)
+        self._own.discard()  # It may have been in the middle of a statement.
+        self._drop(list(self._held))
         try:
             connection = self._own.get()
-            self._release(connection, held)
+            self._release(connection, range(self._partitions))
             connection.execute("DELETE FROM signalbox.processes WHERE id = %s", (self.process_id,))
         except Broken as error:
             log.warning("leases were left to expire", extra={"error": str(error)})
@@ -107,9 +108,10 @@ class LeaseKeeper:
         while True:
             try:
                 connection = self._own.get()
-                if monotonic() - renewed_s >= self._renew_s:
-                    renewed_s = monotonic()
+                asked_s = monotonic()
+                if asked_s - renewed_s >= self._renew_s:
                     self._renew(connection)
+                    renewed_s = asked_s
                 self._take_share(connection)
             except Broken as error:
                 log.warning("leases can't be renewed", extra={"error": str(error)})
@@ -134,10 +136,18 @@ class LeaseKeeper:
             " ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at",
             (self.process_id, socket.gethostname(), os.getpid(), self._ttl_s),
         )
+        connection.execute(
+            "DELETE FROM signalbox.processes"
+            " WHERE expires_at < clock_timestamp() - make_interval(secs => %s)",
+            (FORGET_S,),
+        )
         rows = connection.execute(
-            "UPDATE signalbox.leases SET expires_at = clock_timestamp() + make_interval(secs => %s)"
-            " WHERE owner = %s AND expires_at > clock_timestamp() RETURNING partition, epoch",
-            (self._ttl_s, self.process_id),
+            "WITH mine AS MATERIALIZED (SELECT partition FROM signalbox.leases"
+            "  WHERE owner = %s AND expires_at > clock_timestamp() ORDER BY partition FOR UPDATE)"
+            " UPDATE signalbox.leases AS l"
+            " SET expires_at = clock_timestamp() + make_interval(secs => %s)"
+            " FROM mine WHERE l.partition = mine.partition RETURNING l.partition, l.epoch",
+            (self.process_id, self._ttl_s),
         ).fetchall()
         renewed: dict[int, int] = dict(rows)
         self._drop([p for p, fence in self._held.items() if renewed.get(p) != fence.epoch])
@@ -177,14 +187,21 @@ class LeaseKeeper:
         for partition, epoch in rows:
             fence = Fence(partition, epoch)
             self._held[partition] = fence
-            self._gained(fence)
+            try:
+                self._gained(fence)
+            except Exception:
+                log.exception("take-over failed", extra={"partition": partition})
+                self._drop([partition])
+                self._release(connection, [partition])  # To be tried again, here or elsewhere.
         metrics.LEASES.set(len(self._held))
 
-    def _release(self, connection: psycopg.Connection[TupleRow], partitions: list[int]) -> None:
+    def _release(self, connection: psycopg.Connection[TupleRow], partitions: Iterable[int]) -> None:
         connection.execute(
-            "UPDATE signalbox.leases SET expires_at = clock_timestamp()"
-            " WHERE owner = %s AND partition = ANY(%s)",
-            (self.process_id, partitions),
+            "WITH mine AS MATERIALIZED (SELECT partition FROM signalbox.leases"
+            "  WHERE owner = %s AND partition = ANY(%s) ORDER BY partition FOR UPDATE)"
+            " UPDATE signalbox.leases AS l SET expires_at = clock_timestamp()"
+            " FROM mine WHERE l.partition = mine.partition",
+            (self.process_id, list(partitions)),
         )
 
     def _drop(self, partitions: Iterable[int]) -> None:

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from eventsourcing.application import Application
-from eventsourcing.persistence import Mapper, OperationalError
 from typing_extensions import override
 
 from signalbox.eventstore import schema
 from signalbox.eventstore.mapper import EnvelopeMapper, Recorded, read_envelope
 from signalbox.eventstore.postgres import (
-    Broken,
     Factory,
     OwnConnection,
     Pool,
+    borrowed,
     environment,
     parameters,
 )
@@ -25,6 +24,7 @@ from signalbox.eventstore.secrets import SecretBox, TenantKeys
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from eventsourcing.persistence import Mapper
     from psycopg.rows import TupleRow
 
 
@@ -81,37 +81,46 @@ class EventLog(Application[str]):
         return OwnConnection(self.kwargs, f"signalbox {purpose}")
 
     def read(self, stream_id: str) -> list[Recorded]:
-        """Return a whole stream, oldest first; empty if it does not exist."""
-        rows = self.recorder.select_events(stream_id)
-        return [
-            self.codec.read(stream_id, row.originator_version, row.topic, row.state) for row in rows
-        ]
+        """Return a whole stream, oldest first; empty if there is none. Raises: `Unavailable`."""
+        with borrowed(self.pool) as connection:
+            rows = connection.execute(
+                "SELECT notification_id, originator_id, originator_version, topic, state"
+                " FROM signalbox.stored_events WHERE originator_id = %s"
+                " ORDER BY originator_version",
+                (stream_id,),
+            ).fetchall()
+        return [self.decode_row(tuple(row.values())) for row in rows]
 
     def position_of(self, stream_id: str, version: int, command_id: str) -> int | None:
         """Return where a command's event is in the log; None when that version is not its.
 
-        Raises: `OperationalError` (the event library's) when the store is away.
+        Raises: `Unavailable`.
         """
-        try:
-            with self.pool.connection() as connection:
-                row = connection.execute(
-                    "SELECT notification_id, state FROM signalbox.stored_events"
-                    " WHERE originator_id = %s AND originator_version = %s",
-                    (stream_id, version),
-                ).fetchone()
-        except Broken as error:
-            raise OperationalError(str(error)) from error
+        with borrowed(self.pool) as connection:
+            row = connection.execute(
+                "SELECT notification_id, state FROM signalbox.stored_events"
+                " WHERE originator_id = %s AND originator_version = %s",
+                (stream_id, version),
+            ).fetchone()
         if row is None or read_envelope(bytes(row["state"])).command != command_id:
             return None
         return int(row["notification_id"])
 
     def head(self) -> int:
-        """Return the position of the newest event, 0 for an empty log."""
-        return self.recorder.max_notification_id() or 0
+        """Return the position of the newest event, 0 for an empty log. Raises: `Unavailable`."""
+        with borrowed(self.pool) as connection:
+            row = connection.execute(
+                "SELECT coalesce(max(notification_id), 0) AS head FROM signalbox.stored_events"
+            ).fetchone()
+        assert row is not None
+        return int(row["head"])
 
     def next_number(self, sequence: str) -> int:
-        """Draw from one of the schema's sequences (`task_ids`, `user_ids`, `app_ids`)."""
-        with self.pool.connection() as connection:
+        """Draw from one of the schema's sequences (`task_ids`, `user_ids`, `app_ids`).
+
+        Raises: `Unavailable`.
+        """
+        with borrowed(self.pool) as connection:
             row = connection.execute(
                 "SELECT nextval(('signalbox.' || %s)::regclass) AS number", (sequence,)
             ).fetchone()

@@ -152,14 +152,15 @@ class EnvelopeMapper(Mapper[str]):
         if topic not in UPCASTS and not raw.sealed:
             return _SHAPES[class_of(topic)].decoder.decode(raw.event)
         content: dict[str, object] = msgspec.json.decode(raw.event)
-        while topic in UPCASTS:
+        personal = self._unseal(stream_id, raw) if raw.sealed and hidden is None else None
+        content |= personal or {}
+        while topic in UPCASTS:  # An upcast sees personal fields too, unless they are erased.
             topic, upcast = UPCASTS[topic]
             content = upcast(content)
         cls = class_of(topic)
-        if raw.sealed:
-            values = self._unseal(stream_id, raw) if hidden is None else {}
-            missing = ERASED if hidden is None else hidden
-            content |= {name: values.get(name, missing) for name in _SHAPES[cls].personal}
+        if raw.sealed and personal is None:
+            placeholder = ERASED if hidden is None else hidden
+            content |= dict.fromkeys(_SHAPES[cls].personal, placeholder)
         return msgspec.convert(content, cls)
 
     def _seal(self, recorded: Recorded, values: dict[str, str]) -> str:
@@ -168,15 +169,15 @@ class EnvelopeMapper(Mapper[str]):
         sealed = cipher.encrypt(nonce, _encoder.encode(values), recorded.stream_id.encode())
         return base64.b64encode(nonce + sealed).decode()
 
-    def _unseal(self, stream_id: str, raw: _RawState) -> dict[str, str]:
+    def _unseal(self, stream_id: str, raw: _RawState) -> dict[str, str] | None:
         cipher = self._keys.reading_cipher(raw.tenant)
         if cipher is None:
-            return {}
+            return None
         octets = base64.b64decode(raw.sealed)
         try:
             plain = cipher.decrypt(octets[:NONCE_OCTETS], octets[NONCE_OCTETS:], stream_id.encode())
         except InvalidTag:
-            return {}  # A key that is not the one it was sealed with reads like a destroyed one.
+            return None  # A key that is not the one it was sealed with reads like a destroyed one.
         values: dict[str, str] = msgspec.json.decode(plain)
         return values
 

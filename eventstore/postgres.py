@@ -8,7 +8,9 @@ may wait behind others.
 
 from __future__ import annotations
 
-from contextlib import suppress
+import os
+import socket
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -18,8 +20,10 @@ from psycopg.rows import TupleRow, tuple_row
 from psycopg_pool import ConnectionPool
 from typing_extensions import override
 
+from signalbox.eventstore.errors import Unavailable
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from eventsourcing.utils import Environment, EnvType
 
@@ -87,19 +91,24 @@ def environment(url: str, kwargs: Mapping[str, Any], pool_connections_max: int) 
 
 
 class OwnConnection:
-    """One connection that is kept open and opened anew after it broke. Not for two users at once."""
+    """One connection, kept open and opened anew after it broke. Not for two users at once."""
 
     def __init__(self, kwargs: Mapping[str, Any], application_name: str) -> None:
-        self._kwargs = {**kwargs, "application_name": application_name}
+        named = {**kwargs, "application_name": application_name, "row_factory": tuple_row}
+        self._kwargs: dict[str, Any] = named
         self._connection: psycopg.Connection[TupleRow] | None = None
 
     def get(self) -> psycopg.Connection[TupleRow]:
         """Return the open connection. Raises: `psycopg.OperationalError` when none is to be had."""
         if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(
-                **self._kwargs, autocommit=True, row_factory=tuple_row
-            )
+            self._connection = psycopg.connect(**self._kwargs, autocommit=True)
         return self._connection
+
+    def cut(self) -> None:
+        """Break it under whoever waits for an answer on it, who then gets an `OperationalError`."""
+        if self._connection is not None and not self._connection.closed:
+            with socket.socket(fileno=os.dup(self._connection.fileno())) as same:
+                same.shutdown(socket.SHUT_RDWR)
 
     def discard(self) -> None:
         """Close it; the next `get` opens a new one."""
@@ -110,3 +119,13 @@ class OwnConnection:
 
 
 Pool = ConnectionPool[psycopg.Connection[Any]]
+
+
+@contextmanager
+def borrowed(pool: Pool) -> Iterator[psycopg.Connection[Any]]:
+    """Lend a connection of the pool. Raises: `Unavailable` when the store is away or too slow."""
+    try:
+        with pool.connection() as connection:
+            yield connection
+    except Broken as error:
+        raise Unavailable(str(error)) from error

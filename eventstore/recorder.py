@@ -16,7 +16,6 @@ from eventsourcing.persistence import IntegrityError, OperationalError, Persiste
 from eventsourcing.postgres import PostgresApplicationRecorder
 from typing_extensions import override
 
-from signalbox.eventstore.errors import FenceLost
 from signalbox.eventstore.postgres import OwnConnection
 
 if TYPE_CHECKING:
@@ -28,12 +27,15 @@ if TYPE_CHECKING:
 
 CHANNEL: Final = "signalbox"
 COMMIT_ORDER_LOCK: Final = 7_305_802
+SIGNAL_OCTETS_MAX: Final = 8_000  # what NOTIFY carries; too long a signal says "look at everything"
 
+# Rows are locked in one order everywhere, here and where leases are renewed: no deadlocks.
 _FENCE: Final[LiteralString] = """
-    SELECT l.partition FROM signalbox.leases AS l
+    SELECT l.partition, l.epoch FROM signalbox.leases AS l
     JOIN unnest(%s::int[], %s::bigint[]) AS f (partition, epoch)
       ON l.partition = f.partition AND l.epoch = f.epoch
     WHERE l.expires_at > clock_timestamp()
+    ORDER BY l.partition
     FOR SHARE OF l
 """
 _INSERT: Final[LiteralString] = """
@@ -45,7 +47,7 @@ _PREDECESSORS: Final[LiteralString] = """
     SELECT count(*) FROM unnest(%s::text[], %s::bigint[]) AS w (id, version)
     WHERE NOT EXISTS (
         SELECT FROM signalbox.stored_events
-        WHERE originator_id = w.id AND originator_version = w.version - 1)
+        WHERE originator_id = w.id AND originator_version = w.version)
 """
 _INBOX: Final[LiteralString] = """
     INSERT INTO signalbox.inbox (actor_id, kind, stream_id)
@@ -87,12 +89,27 @@ class SubmittedPart:
 
 @dataclass(slots=True)
 class Beside:
-    """Rows written in the transaction of the events."""
+    """Rows written in the transaction of the events; `done` ones go before `inbox` ones come."""
 
     fences: set[Fence] = field(default_factory=set)
     inbox: list[InboxRow] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     submitted: list[SubmittedPart] = field(default_factory=list)
+
+    @property
+    def rows(self) -> bool:
+        """True when there is anything to write, even without an event."""
+        return bool(self.inbox or self.done or self.submitted)
+
+
+@dataclass(eq=False)
+class StaleFences(Exception):  # noqa: N818  named after what was found
+    """These leases belong to somebody else by now, or to nobody; nothing was written."""
+
+    fences: frozenset[Fence]
+
+    def __str__(self) -> str:
+        return f"stale: {self.fences}"
 
 
 class JournalRecorder(PostgresApplicationRecorder):
@@ -105,8 +122,8 @@ class JournalRecorder(PostgresApplicationRecorder):
         super().__init__(datastore, events_table_name=events_table_name)
         assert not datastore.enable_db_functions, "POSTGRES_ENABLE_DB_FUNCTIONS loses events"
         self.channel_name = CHANNEL
-        kwargs = {**datastore.pool.kwargs, "row_factory": None}  # type: ignore[dict-item]
-        kwargs.pop("row_factory")
+        kwargs = datastore.pool.kwargs
+        assert isinstance(kwargs, dict), kwargs
         self.connection = OwnConnection(kwargs, "signalbox journal")
 
     @override
@@ -116,12 +133,10 @@ class JournalRecorder(PostgresApplicationRecorder):
         """Write all of it or nothing; return the positions in the log, in order.
 
         Raises:
-            FenceLost: a lease is not ours any more.
+            StaleFences: leases are not ours any more.
             IntegrityError: a version exists already, or the one before it doesn't.
             OperationalError: the connection broke; the batch may be stored nevertheless.
         """
-        if not stored_events:
-            return []
         try:
             return self._insert(self.connection.get(), stored_events, beside or Beside())
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
@@ -145,8 +160,8 @@ class JournalRecorder(PostgresApplicationRecorder):
             [e.topic for e in events],
             [e.state for e in events],
         )
-        firsts = _first_versions(events)
-        topics = ",".join(dict.fromkeys(columns[2]))
+        predecessors = _predecessors(events)
+        signal = _signal(columns[2], beside.inbox)
         with connection.transaction():
             with connection.pipeline():
                 held = connection.cursor()
@@ -154,44 +169,51 @@ class JournalRecorder(PostgresApplicationRecorder):
                     fences = list(beside.fences)
                     held.execute(_FENCE, ([f.partition for f in fences], [f.epoch for f in fences]))
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (COMMIT_ORDER_LOCK,))
-                connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, topics))
+                connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, signal))
                 inserted = connection.execute(_INSERT, columns, binary=True)
                 gaps = connection.cursor()
-                if firsts:
-                    gaps.execute(_PREDECESSORS, (list(firsts), list(firsts.values())))
+                if predecessors[0]:
+                    gaps.execute(_PREDECESSORS, predecessors)
                 _write_beside(connection, beside)
             positions = [row[0] for row in inserted.fetchall()]
             if beside.fences:
                 _require_fences(beside.fences, held.fetchall())
-            if firsts:
+            if predecessors[0]:
                 (missing,) = gaps.fetchone() or (0,)
                 if missing:
                     raise psycopg.IntegrityError(f"{missing} streams would get a gap")
         return positions
 
 
-def _first_versions(events: Sequence[StoredEvent]) -> dict[str, int]:
-    """Return the first version written per stream, new streams left out."""
-    firsts: dict[str, int] = {}
-    for event in events:
-        firsts.setdefault(str(event.originator_id), event.originator_version)
-    return {stream: version for stream, version in firsts.items() if version > 1}
+def _signal(topics: Sequence[str], inbox: Sequence[InboxRow]) -> str:
+    """Say what a commit holds: the names of its events, and whose inbox has news, marked with @."""
+    words = [*dict.fromkeys(topics), *dict.fromkeys(f"@{row.actor_id}" for row in inbox)]
+    signal = ",".join(words)
+    return signal if len(signal) < SIGNAL_OCTETS_MAX else ""
+
+
+def _predecessors(events: Sequence[StoredEvent]) -> tuple[list[str], list[int]]:
+    """Return the streams and versions that must be there before, so that no stream gets a gap."""
+    written = {(str(event.originator_id), event.originator_version) for event in events}
+    before = {(stream, version - 1) for stream, version in written if version > 1}
+    missing = sorted(before - written)
+    return [stream for stream, _ in missing], [version for _, version in missing]
 
 
 def _require_fences(fences: set[Fence], held: Sequence[TupleRow]) -> None:
-    lost = {fence.partition for fence in fences} - {row[0] for row in held}
-    if lost:
-        raise FenceLost(frozenset(lost))
+    stale = fences - {Fence(partition, epoch) for partition, epoch in held}
+    if stale:
+        raise StaleFences(frozenset(stale))
 
 
 def _write_beside(connection: psycopg.Connection[TupleRow], beside: Beside) -> None:
+    if beside.done:
+        connection.execute(_DONE, (beside.done,))
     if inbox := beside.inbox:
         connection.execute(
             _INBOX,
             ([r.actor_id for r in inbox], [r.kind for r in inbox], [r.stream_id for r in inbox]),
         )
-    if beside.done:
-        connection.execute(_DONE, (beside.done,))
     if parts := beside.submitted:
         connection.execute(
             _SUBMITTED,

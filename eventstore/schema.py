@@ -26,7 +26,7 @@ MIGRATIONS: Final[tuple[LiteralString, ...]] = (
         ON signalbox.stored_events (notification_id);
     CREATE VIEW signalbox.log AS
         SELECT notification_id AS position, originator_id AS stream, originator_version AS version,
-               topic, convert_from(state, 'UTF8')::jsonb AS state
+               topic, convert_from(state, 'UTF8')::json AS state
         FROM signalbox.stored_events;
 
     CREATE TABLE signalbox.inbox (

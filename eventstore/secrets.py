@@ -80,7 +80,7 @@ class TenantKeys:
     def __init__(self, pool: Pool, secret_key: str) -> None:
         self._pool = pool
         self._wrapping = AESGCM(derive(secret_key, "tenant keys"))
-        self._ciphers: dict[str, AESGCM] = {}
+        self._ciphers: dict[str, AESGCM | None] = {}  # None: destroyed, and never made again
 
     def cipher(self, tenant_id: str) -> AESGCM:
         """Return the tenant's cipher for writing, making its key the first time.
@@ -98,27 +98,33 @@ class TenantKeys:
                 " ON CONFLICT DO NOTHING",
                 (tenant_id, wrapped),
             )
+        self._ciphers.pop(tenant_id, None)  # Who read before the first write has found none.
         found = self.reading_cipher(tenant_id)
         if found is None:
             raise TenantErased(tenant_id)
         return found
 
     def reading_cipher(self, tenant_id: str) -> AESGCM | None:
-        """Return the tenant's cipher for reading, or None when its key was destroyed."""
-        cached = self._ciphers.get(tenant_id)
-        if cached is not None:
-            return cached
+        """Return the tenant's cipher for reading, or None when its key was destroyed.
+
+        Raises: `ValueError` when SECRET_KEY is not the one the key was wrapped with.
+        """
+        if tenant_id in self._ciphers:
+            return self._ciphers[tenant_id]
         with self._pool.connection() as connection:
             row = connection.execute(
                 "SELECT wrapped_key FROM signalbox.tenant_keys WHERE tenant_id = %s", (tenant_id,)
             ).fetchone()
-        if row is None or row["wrapped_key"] is None:
-            return None
-        wrapped = bytes(row["wrapped_key"])
-        key = self._wrapping.decrypt(
-            wrapped[:NONCE_OCTETS], wrapped[NONCE_OCTETS:], tenant_id.encode()
-        )
-        return self._ciphers.setdefault(tenant_id, AESGCM(key))
+        wrapped = row["wrapped_key"] if row is not None else None
+        cipher = None if wrapped is None else self._unwrapped(tenant_id, bytes(wrapped))
+        return self._ciphers.setdefault(tenant_id, cipher)
+
+    def _unwrapped(self, tenant_id: str, wrapped: bytes) -> AESGCM:
+        nonce, sealed = wrapped[:NONCE_OCTETS], wrapped[NONCE_OCTETS:]
+        try:
+            return AESGCM(self._wrapping.decrypt(nonce, sealed, tenant_id.encode()))
+        except InvalidTag:
+            raise ValueError("tenant keys were wrapped with another SECRET_KEY") from None
 
     def destroy(self, tenant_id: str) -> None:
         """Erase the tenant: whatever was sealed for it can never be read again."""

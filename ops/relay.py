@@ -12,8 +12,6 @@ from gevent.event import Event
 from signalbox.actors.links import LINK_EVENTS, Links
 from signalbox.actors.runtime import Actor
 from signalbox.actors.sessions import Sessions
-from signalbox.domain.message import MessageAccepted
-from signalbox.domain.names import name_of
 from signalbox.eventstore.follower import Follower
 from signalbox.eventstore.leases import LeaseKeeper
 from signalbox.ops import links as configured
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ACCEPTED: Final = name_of(MessageAccepted)
 DRAIN_S: Final = 20.0
 
 
@@ -46,12 +43,7 @@ def run(settings: Settings) -> int:
         for row in rows:
             links.follow(event_log.decode_row(row))
 
-    def wake(topics: frozenset[str]) -> None:
-        # No topics: the poll, which covers a notification that was lost.
-        if not topics or ACCEPTED in topics or topics.issuperset(LINK_EVENTS):
-            sessions.work_waits()
-
-    follower = Follower(event_log, LINK_EVENTS, follow, wake)
+    follower = Follower(event_log, LINK_EVENTS, follow, sessions.work_waits)
     links.configure(by="configuration")
     leases = settings.leases
     keeper = LeaseKeeper(

@@ -4,7 +4,6 @@ import ast
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,9 +14,8 @@ FOLDERS: Final = ("actors", "domain", "eventstore", "http", "ops", "projections"
 SURFACE_WORDS: Final = ("esme", "sms_proxy", "signalhouse", "trucopilot", "x-app-id", "warmup")
 
 
-def modules(*folders: str) -> Iterator[Path]:
-    for folder in folders or FOLDERS:
-        yield from sorted((ROOT / folder).rglob("*.py"))
+def modules(*folders: str) -> list[Path]:
+    return [path for f in folders or FOLDERS for path in sorted((ROOT / f).rglob("*.py"))]
 
 
 def pyproject() -> dict[str, Any]:

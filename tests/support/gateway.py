@@ -1,9 +1,15 @@
-"""A whole gateway without HTTP in this process: what web and relay do, on a real database."""
+"""A whole gateway without HTTP in this process: what web and relay do, on a real database.
+
+with Gateway(event_log, smsc.port, window=5) as gateway:
+sent = gateway.send(handset("8002"))
+eventually(lambda: gateway.statuses(sent.message_id) == ["delivered"])
+"""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import gevent
 
@@ -21,49 +27,74 @@ from signalbox.eventstore.leases import LeaseKeeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
     from psycopg.rows import TupleRow
 
     from signalbox.eventstore.log import EventLog
     from signalbox.eventstore.mapper import Recorded
 
-PARTITIONS = 8
+PARTITIONS: Final = 8
+WINDOW_S: Final = 86_400
+
+_gateways = count(1)
+_handsets = count(1)
+
+
+class StartGateway(Protocol):
+    """Starts a `Gateway` on the test's own log; the fixture `start_gateway`."""
+
+    def __call__(self, *ports: int, **changes: Any) -> Gateway: ...  # noqa: ANN401, D102
+
+
+def handset(tail: str = "0000") -> str:
+    """Return a number no other test sends to; its last four digits tell an SMSC what to do."""
+    return f"4917{next(_handsets):05}{tail}"
 
 
 class Gateway:
-    """Links 1, 2, … to the given ports; keyword arguments change the first link."""
+    """Links 1, 2, … to the given ports; keyword arguments change every link.
 
-    def __init__(self, log: EventLog, *ports: int, send_wait_s: float = 5, **link: Any) -> None:  # noqa: ANN401
+    Each gateway has accounts of its own at the SMSCs, unless `system_id` says which.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        *ports: int,
+        send_wait_s: float = 5,
+        lease_s: float = 3,
+        **link: Any,  # noqa: ANN401
+    ) -> None:
         self.log = log
         self.journal = Journal(log)
-        submission = {k: link.pop(k) for k in list(link) if k in Submission.__dataclass_fields__}
-        patience = {k: link.pop(k) for k in list(link) if k in Patience.__dataclass_fields__}
-        specs, plans = {}, {}
-        for number, port in enumerate(ports, start=1):
-            spec, endpoint = _link(number, port, link)
-            specs[number] = spec
-            plans[number] = LinkPlan(
-                endpoint,
-                Submission(**{"reconnect_initial_s": 0.1, **submission}),
-                Patience(**{"receipt_park_s": 5, **patience}),
-            )
+        specs, plans = _links(ports, link)
         self.links = Links(log, self.journal, specs)
         self.sessions = Sessions(log, self.journal, self.links, plans, PARTITIONS)
         self.links.watch(self.sessions.changed)
         self.outcomes = Outcomes(log)
-        self.sending = Sending(
-            log, self.journal, self.links, self.outcomes,
-            send_wait_s=send_wait_s, parts_max=10, window_s=86_400,
-        )  # fmt: skip
+        self.sending = self.sending_anew(send_wait_s=send_wait_s)
         topics = [*LINK_EVENTS, *OUTCOME_EVENTS]
-        self.follower = Follower(log, topics, self._follow, lambda _: self.sessions.work_waits())
+        self.follower = Follower(log, topics, self._follow, self.sessions.work_waits)
         assert self.follower.listening.wait(5)
         self.links.configure("test")
         self.keeper = LeaseKeeper(
             log, self.sessions.gained, self.sessions.lost,
-            partitions=PARTITIONS, ttl_s=3, renew_s=0.5, safety_s=1,
+            partitions=PARTITIONS, ttl_s=lease_s, renew_s=lease_s / 6, safety_s=lease_s / 3,
         )  # fmt: skip
         self.sessions.keeper = self.keeper
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def _follow(self, rows: list[TupleRow]) -> None:
         for row in rows:
@@ -72,14 +103,32 @@ class Gateway:
             else:
                 self.outcomes.handle(row)
 
-    def send(self, destination: str, text: str = "hello", **request: Any) -> Sent:  # noqa: ANN401
+    def sending_anew(self, *, send_wait_s: float = 5, window_s: float = WINDOW_S) -> Sending:
+        """Return another way in, as a second web process has it."""
+        return Sending(
+            self.log, self.journal, self.links, self.outcomes,
+            send_wait_s=send_wait_s, parts_max=10, window_s=window_s,
+        )  # fmt: skip
+
+    def send(self, destination: str, text: str = "hello", **changes: Any) -> Sent:  # noqa: ANN401
         """Send over link 1 as application 1."""
-        fields = {"link_id": 1, "app_id": 1, "source": "Signalbox", **request}
-        return self.sending.send(SendRequest(destination=destination, text=text, **fields))
+        return self.sending.send(request(destination, text, **changes))
+
+    def send_all(self, destinations: list[str], text: str = "hello") -> list[str]:
+        """Send to all of them at once; return the message ids in the same order."""
+        sends = [gevent.spawn(self.send, destination, text) for destination in destinations]
+        gevent.joinall(sends, raise_error=True)
+        return [send.value.message_id for send in sends]
 
     def history(self, message_id: str) -> list[Recorded]:
         """Return the events of a message."""
         return self.log.read(messages.stream_of(message_id))
+
+    def told(self, message_id: str) -> list[messages.Event]:
+        """Return what is told of a message after its acceptance, envelopes taken off."""
+        events = [recorded.event for recorded in self.history(message_id)[1:]]
+        assert all(isinstance(event, messages.Event) for event in events), events
+        return events  # type: ignore[return-value]  # asserted the line above
 
     def names(self, message_id: str) -> list[str]:
         """Return the class names of a message's events."""
@@ -98,17 +147,35 @@ class Gateway:
         """Return the state of each part."""
         return [part.status for part in self.message(message_id).parts]
 
-    def events(self, *classes: type) -> list[Recorded]:
+    def events(self, *classes: type) -> list[Any]:
         """Return every event of some classes, oldest first."""
-        return [one for batch in self.log.everything() for one in batch
+        return [one.event for batch in self.log.everything() for one in batch
                 if isinstance(one.event, classes)]  # fmt: skip
 
     def close(self) -> None:
-        """Stop everything, politely."""
+        """Stop everything, politely; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         self.sessions.drain(5)
         self.keeper.close()
         self.follower.close()
         self.journal.close()
+
+    def crash(self) -> None:
+        """Stop as a killed process does: nothing more is written, no unbind, leases stay taken."""
+        self._closed = True
+        gevent.killall(self.keeper._greenlets)  # noqa: SLF001  no release
+        for ref in self.sessions._running.values():  # noqa: SLF001  no drain
+            ref.stop()
+        self.follower.close()
+        self.journal.close(timeout_s=0)
+
+
+def request(destination: str, text: str = "hello", **changes: Any) -> SendRequest:  # noqa: ANN401
+    """Return what application 1 asks of link 1."""
+    fields = {"link_id": 1, "app_id": 1, "source": "Signalbox", **changes}
+    return SendRequest(destination=destination, text=text, **fields)
 
 
 def eventually(check: Callable[[], object], timeout_s: float = 5.0) -> None:
@@ -119,14 +186,36 @@ def eventually(check: Callable[[], object], timeout_s: float = 5.0) -> None:
         gevent.sleep(0.02)
 
 
-def _link(number: int, port: int, changes: dict[str, Any]) -> tuple[LinkSpec, Endpoint]:
-    values: dict[str, Any] = {
-        "name": f"link {number}", "host": "127.0.0.1", "port": port, "system_id": f"test{number}",
-        "password": "secret", "system_type": "", "bind": "transceiver", "tps": 0, "window": 50,
-        "response_timeout_s": 1.0, "connect_timeout_s": 2.0, "bind_timeout_s": 2.0,
-        "enquire_link_s": 30.0, "enquire_link_misses_max": 2, "inactivity_s": 300.0,
-        "link_id": number, **changes,
-    }  # fmt: skip
-    spec = {k: v for k, v in values.items() if k in LinkSpec.__dataclass_fields__}
-    endpoint = {k: v for k, v in values.items() if k in Endpoint.__dataclass_fields__}
-    return LinkSpec(**spec), Endpoint(**endpoint)
+def eventually_equal(read: Callable[[], object], expected: object, timeout_s: float = 5.0) -> None:
+    """Wait until `read` returns what is expected; fail showing what it returned last."""
+    deadline_s = time.monotonic() + timeout_s
+    while (last := read()) != expected and time.monotonic() < deadline_s:
+        gevent.sleep(0.02)
+    assert last == expected
+
+
+def _links(
+    ports: tuple[int, ...], changes: dict[str, Any]
+) -> tuple[dict[int, LinkSpec], dict[int, LinkPlan]]:
+    gateway = next(_gateways)
+    specs, plans = {}, {}
+    for link_id, port in enumerate(ports, start=1):
+        values = {**_DEFAULTS, "link_id": link_id, "port": port, "name": f"link {link_id}",
+                  "system_id": f"t{gateway}-{link_id}", **changes}  # fmt: skip
+        specs[link_id] = _pick(LinkSpec, values)
+        plans[link_id] = LinkPlan(
+            _pick(Endpoint, values), _pick(Submission, values), _pick(Patience, values)
+        )
+    return specs, plans
+
+
+def _pick(cls: type[Any], values: dict[str, Any]) -> Any:  # noqa: ANN401
+    return cls(**{k: v for k, v in values.items() if k in cls.__dataclass_fields__})
+
+
+_DEFAULTS: Final = {
+    "host": "127.0.0.1", "password": "secret", "system_type": "", "bind": "transceiver",
+    "tps": 0, "window": 50, "response_timeout_s": 1.0, "connect_timeout_s": 2.0,
+    "bind_timeout_s": 2.0, "enquire_link_s": 30.0, "enquire_link_misses_max": 2,
+    "inactivity_s": 300.0, "reconnect_initial_s": 0.1, "receipt_park_s": 5.0,
+}  # fmt: skip

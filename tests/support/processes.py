@@ -1,4 +1,4 @@
-"""The gateway's real processes, on a database and SMSCs of the caller's: to be killed, paused, watched.
+"""The gateway's real processes, on a caller's database and SMSCs: to be killed, paused, watched.
 
 with Installation(database_url, links=[smsc.port]) as gateway:
     gateway.start("web"), gateway.start("relay"), gateway.start("projector")
@@ -57,6 +57,7 @@ class Client:
 
     def __init__(self, port: int, app_id: int = 0, token: str = "") -> None:
         self._port = port
+        self.app_id = app_id
         self.headers = {"Content-Type": "application/json"}
         if token:
             self.headers |= {"Authorization": f"Bearer {token}", "X-App-ID": str(app_id)}
@@ -127,6 +128,7 @@ class Installation:
             **(environment or {}),
         }
         self.environment.pop("PORT", None)
+        self.home.chmod(0o755)  # the embedded database's own user has to get in
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
@@ -135,18 +137,12 @@ class Installation:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def start(self, command: str) -> subprocess.Popen[bytes]:
+    def start(self, command: str, *, config: bool = True) -> subprocess.Popen[bytes]:
         """Start `signalbox <command>`; its output goes to home/<command>.log."""
+        arguments = [*command.split(), *(["--config", str(self.config)] if config else [])]
         with (self.home / f"{command}.log").open("ab") as log:
             process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "signalbox.ops.main",
-                    *command.split(),
-                    "--config",
-                    str(self.config),
-                ],
+                [sys.executable, "-m", "signalbox.ops.main", *arguments],
                 env=self.environment,
                 stdout=log,
                 stderr=log,
@@ -194,17 +190,21 @@ class Installation:
 
     def client(self, name: str = "app") -> Client:
         """Register an application with a user, log in, and return its client."""
-        anyone = Client(self.port)
         account = {"email": f"{name}@example.com", "password": "password of a test"}
-        status, answer = anyone.call(
+        status, answer = Client(self.port).call(
             "POST",
             "/api/v1/admin/proxy-users/register",
             {**account, "app_name": name, "app_secret": f"secret of {name}, long enough"},
             {"X-Admin-Key": ADMIN_KEY},
         )
         assert status == 201, (status, answer)
-        app_id = answer["data"]["app_id"]
-        status, answer = anyone.call("POST", "/api/v1/user/login", {**account, "app_id": app_id})
+        return self.log_in(name, answer["data"]["app_id"])
+
+    def log_in(self, name: str, app_id: int) -> Client:
+        """Return a client of an application that is registered already."""
+        login = {"email": f"{name}@example.com", "password": "password of a test"}
+        anyone = Client(self.port)
+        status, answer = anyone.call("POST", "/api/v1/user/login", {**login, "app_id": app_id})
         assert status == 200, (status, answer)
         return Client(self.port, app_id, answer["token"])
 

@@ -1,0 +1,1 @@
+"""The SMPP SMS proxy (seed 000)."""

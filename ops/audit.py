@@ -1,0 +1,168 @@
+"""`signalbox audit`: what the log says, for people (`timeline`) and for programs (`export`).
+
+The timeline shows no text and shortens numbers. The export shows personal content as `[sealed]`
+unless it is asked for; what belongs to an erased tenant stays `[erased]` even then.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING, Final, LiteralString
+
+import msgspec
+
+from signalbox.domain import message
+from signalbox.domain.names import EVENT_CLASSES, UPCASTS
+from signalbox.domain.personal import ERASED
+from signalbox.eventstore.mapper import read_envelope
+from signalbox.ops import moments, tables
+from signalbox.ops.logs import shorten
+from signalbox.ops.settings import SettingsError
+from signalbox.ops.store import open_log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from psycopg.rows import TupleRow
+    from rich.console import Console
+
+    from signalbox.domain.names import Event
+    from signalbox.eventstore.log import EventLog
+    from signalbox.ops.settings import Settings
+
+SEALED: Final = "[sealed]"
+BATCH_EVENTS: Final = 1000
+UNKNOWN: Final = 1  # exit code
+
+_SELECT: Final[LiteralString] = """
+    SELECT notification_id, originator_id, originator_version, topic, state
+    FROM signalbox.stored_events
+    WHERE notification_id > %(after)s AND notification_id <= %(end)s
+      AND (%(stream)s::text IS NULL OR originator_id = %(stream)s)
+      AND (%(topic)s::text IS NULL OR topic = %(topic)s)
+    ORDER BY notification_id LIMIT %(limit)s
+"""
+
+
+def timeline(settings: Settings, message_id: str) -> int:
+    """Print the events of one message; return the exit code, 1 when there is no such message."""
+    with closing(open_log(settings)) as log:
+        if print_timeline(log, message_id, tables.standard_output()):
+            return 0
+    sys.stderr.write(f"signalbox: no message {message_id!r}\n")
+    return UNKNOWN
+
+
+def print_timeline(log: EventLog, message_id: str, console: Console) -> bool:
+    """Print the events of one message; False when there are none."""
+    events = log.read(message.stream_of(message_id))
+    if not events:
+        return False
+    shown = tables.table(f"Message {message_id}", "time", "event", "part", "what", "by")
+    for recorded in events:
+        event = recorded.event
+        shown.add_row(
+            tables.clock(recorded.at),
+            type(event).__name__,
+            tables.cell(getattr(event, "part", "")),
+            tables.cell(_what(event)),
+            tables.cell(recorded.by),
+        )
+    console.print(shown)
+    return True
+
+
+def export(
+    settings: Settings,
+    since: str | None,
+    until: str | None,
+    stream: str | None,
+    topic: str | None,
+    *,
+    personal: bool = False,
+) -> int:
+    """Print events as JSON Lines, oldest first; return the exit code.
+
+    `since` and `until` are positions or ISO times, both inclusive; `stream` and `topic` are exact.
+
+    Raises:
+        SettingsError: an option that can't be read, or a topic that doesn't exist.
+    """
+    if topic is not None and topic not in {*EVENT_CLASSES, *UPCASTS}:
+        raise SettingsError(f"--topic: no event is called {topic!r}")
+    first = moments.parse("--since", since) if since else 0
+    last = moments.parse("--until", until) if until else None
+    write = sys.stdout.buffer.write
+    with closing(open_log(settings)) as log:
+        after = moments.last_position_before(log, first)
+        end = log.head() if last is None else moments.last_position(log, last)
+        for row in _rows(log, after, end, stream, topic):
+            write(_line(log, row, None if personal else SEALED) + b"\n")
+        sys.stdout.flush()
+    return 0
+
+
+def _rows(
+    log: EventLog, after: int, end: int, stream: str | None, topic: str | None
+) -> Iterator[TupleRow]:
+    own = log.own_connection("export")
+    chosen = {"end": end, "stream": stream, "topic": topic, "limit": BATCH_EVENTS}
+    try:
+        while True:
+            cursor = own.get().execute(_SELECT, {**chosen, "after": after}, binary=True)
+            rows = cursor.fetchall()
+            yield from rows
+            if len(rows) < BATCH_EVENTS:
+                return
+            after = rows[-1][0]
+    finally:
+        own.discard()
+
+
+def _line(log: EventLog, row: TupleRow, hidden: str | None) -> bytes:
+    position, stream, version, topic, state = row
+    envelope = read_envelope(bytes(state))
+    line = {
+        "position": position,
+        "stream": stream,
+        "version": version,
+        "topic": topic,
+        "at": envelope.at,
+        "tenant": envelope.tenant,
+        "by": envelope.by,
+        "request": envelope.request,
+        "command": envelope.command,
+    }
+    try:
+        line["event"] = log.decode_row(row, hidden).event
+    except (KeyError, msgspec.ValidationError) as error:
+        line["error"] = f"can't be read: {error}"  # A newer version may have written it.
+    return msgspec.json.encode(line)
+
+
+def _what(event: Event) -> str:
+    """Tell in a few words what the event's name does not."""
+    what = ""
+    match event:
+        case message.MessageAccepted():
+            to, by = _short(event.destination), _short(event.source)
+            long = f"{event.parts} x {event.encoding}, {event.long_mode}"
+            what = f"from {by} to {to}, link {event.link_id}, {long}"
+        case message.SubmitAttempted(attempt=attempt, link_id=link_id):
+            what = f"attempt {attempt}, link {link_id}"
+        case message.MessageSubmitted(smsc_id=smsc_id):
+            what = f"SMSC id {smsc_id}"
+        case message.SubmitRefused(error=error, retry_in_s=retry_in_s):
+            what = f"{error}, {'final' if retry_in_s is None else f'again in {retry_in_s:g} s'}"
+        case message.SubmitOutcomeUnknown(reason=reason, resolution=resolution):
+            what = f"{reason}, {resolution}"
+        case message.ReceiptRecorded(status=status, stat=stat, error_code=code):
+            what = f"{status} ({stat or '-'}, error {code or '-'}), SMSC id {event.smsc_id}"
+    return what
+
+
+def _short(address: str) -> str:
+    """Return an address as it may be shown; a sender's name is nobody's number."""
+    is_name = address == ERASED or any(c.isalpha() for c in address)
+    return address if is_name else shorten(address)

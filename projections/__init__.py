@@ -1,0 +1,1 @@
+"""Read models: every screen, status and counter, computed from the log."""
