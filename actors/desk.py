@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 from collections import deque
 from dataclasses import dataclass
-from time import time
+from itertools import count
+from time import monotonic, time
 from typing import TYPE_CHECKING, Final
 
 import gevent
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK_S: Final = 1.0
+CLOSE_S: Final = 60.0
 WAITING_MAX: Final = 10_000
 CANDIDATES_MAX: Final = 20
 CONFLICTS_MAX: Final = 10
@@ -64,7 +66,7 @@ class Located:
     tracked: Tracked
     part: int
     receipt: Receipt
-    delivery: Delivery | None
+    delivery: Delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ class Desk:
         self._tell = tell
         self._waiting: deque[tuple[Delivery, Receipt | None]] = deque()
         self._parked: dict[str, _Parked] = {}
+        self._close_at_s = 0.0
         self._wake = Event()
         self._greenlet = gevent.spawn(self._run)
 
@@ -125,16 +128,19 @@ class Desk:
             try:
                 if not loaded:
                     self._load_parked()
-                    self._close_incomplete()
                     loaded = True
                 self._work()
                 self._try_parked()
+                self._close_incomplete()
             except FenceLost:
                 return
             except (*Broken, PersistenceError, Unavailable) as error:
                 log.warning("deliveries have to wait", extra={"error": str(error)})
                 gevent.sleep(LOOK_S)
                 continue
+            except Exception:
+                log.exception("what was parked can't be read", extra={"link": self._actor_id})
+                metrics.DEAD_LETTERS.labels("Desk").inc()
             self._wake.wait(LOOK_S)
             self._wake.clear()
 
@@ -159,8 +165,12 @@ class Desk:
 
     def _receive_receipt(self, delivery: Delivery, receipt: Receipt) -> None:
         found = self._find(receipt, delivery.pdu.source.digits)
+        if found is not None and found[0].message.needs_work:
+            self._tell(Located(*found, receipt, delivery))
+            return
         if found is not None:
-            self._record(*found, receipt, delivery)
+            self._record(*found, receipt)
+            delivery.session.answer([delivery])
             return
         metrics.RECEIPTS_PARKED.labels(str(self._link_id)).inc()
         stream_id = f"receipt-{uuid7()}"
@@ -192,14 +202,9 @@ class Desk:
             found.sort(key=lambda one: _fits(one[0], one[1], handset), reverse=True)
         return found[0] if found else None
 
-    def _record(
-        self, tracked: Tracked, part: int, receipt: Receipt, delivery: Delivery | None
-    ) -> None:
-        """Record it here, unless the session still has the message in hand."""
+    def _record(self, tracked: Tracked, part: int, receipt: Receipt) -> None:
+        """Record a receipt of a message the session is done with."""
         for _ in range(CONFLICTS_MAX):
-            if tracked.message.needs_work:
-                self._tell(Located(tracked, part, receipt, delivery))
-                return
             command = messages.RecordReceipt(
                 part,
                 receipt.smsc_id,
@@ -218,8 +223,6 @@ class Desk:
                 continue
             if events:
                 metrics.RECEIPTS.labels(str(self._link_id), receipt.status).inc()
-            if delivery is not None:
-                delivery.session.answer([delivery])
             return
         raise Unavailable("the message changes too fast")
 
@@ -244,7 +247,9 @@ class Desk:
             waited_s = time() - parked.since_s
             if found is not None:
                 tracked, part = found
-                self._record(tracked, part, parked.receipt, None)
+                if tracked.message.needs_work:
+                    continue  # The session writes to that stream until the last part has left.
+                self._record(tracked, part, parked.receipt)
                 message_id = messages.id_of(tracked.stream_id)
                 event: DomainEvent = inbound.ReceiptMatched(message_id, part)
             elif waited_s > self._receipt_park_s:
@@ -272,26 +277,34 @@ class Desk:
             total=place.total,
         )
         metrics.MO.labels(str(self._link_id)).inc()
-        for generation in range(CONFLICTS_MAX):
-            if self._store_mo(self._mo_stream(command, place.reference, generation), command):
-                delivery.session.answer([delivery])
-                return
-        raise Unavailable("the message changes too fast")
+        stream_id = self._mo_stream(command, place.reference)
+        self._store_mo(stream_id, command)
+        delivery.session.answer([delivery])
 
-    def _mo_stream(self, command: inbound.ReceivePart, reference: int, generation: int) -> str:
+    def _mo_stream(self, command: inbound.ReceivePart, reference: int) -> str:
+        """Name the stream of a part.
+
+        References come again: each time within one period is a generation of its own. And a
+        message may have begun just before the period did.
+        """
         if command.total == 1:
             return f"mo-{uuid7()}"
-        digest = self._log.secrets.digest(
-            "mo", self._account, command.source, command.destination, str(reference),
-            str(command.total), str(int(time() // self._mo_reassembly_s)), str(generation),
-        )  # fmt: skip
+        period = int(time() // self._mo_reassembly_s)
+        parts_of = ("mo", self._account, command.source, command.destination, str(command.total))
+        for begun in (period - 1, period):
+            for generation in count():
+                digest = self._log.secrets.digest(
+                    *parts_of, str(reference), str(begun), str(generation)
+                )
+                mo, version = self._mo(f"mo-{digest}")
+                if mo.may_hold(command):
+                    return f"mo-{digest}"
+                if version == 0:
+                    break
         return f"mo-{digest}"
 
-    def _store_mo(self, stream_id: str, command: inbound.ReceivePart) -> bool:
-        """Store one part; False when the stream is a finished message with the same reference."""
+    def _store_mo(self, stream_id: str, command: inbound.ReceivePart) -> None:
         mo, version = self._mo(stream_id)
-        if mo.closed and mo.texts.get(command.number) != command.text:
-            return False
         events = inbound.decide(mo, command)
         whole = any(isinstance(event, inbound.MoReceived) for event in events)
         row = InboxRow(self._actor_id, "mo", stream_id)
@@ -303,7 +316,6 @@ class Desk:
             inbox=[row] if version == 0 and not whole else [],
             done=[stream_id] if whole and version else [],
         )
-        return True
 
     def _mo(self, stream_id: str) -> tuple[inbound.MoMessage, int]:
         mo, version = inbound.MoMessage(), 0
@@ -313,7 +325,10 @@ class Desk:
         return mo, version
 
     def _close_incomplete(self) -> None:
-        """Give up messages whose parts did not all come; looked at when the session starts."""
+        """Give up messages whose parts did not all come."""
+        if monotonic() < self._close_at_s:
+            return
+        self._close_at_s = monotonic() + min(self._mo_reassembly_s, CLOSE_S)
         for stream_id in self._inbox("mo"):
             if time() - self._log.read(stream_id)[0].at_s <= self._mo_reassembly_s:
                 continue

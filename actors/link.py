@@ -7,6 +7,7 @@ never acts on the wire: that is `link_session`, in the one process that holds th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -56,6 +57,16 @@ class Decide:
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """The journal is done with what was decided upon `ask`: stored, or not."""
+
+    ask: Decide
+    link: links.Link
+    version: int
+    result: AsyncResult
+
+
+@dataclass(frozen=True, slots=True)
 class Followed:
     """The log has a new event of this link."""
 
@@ -63,7 +74,7 @@ class Followed:
 
 
 class LinkActor(Actor):
-    """Decides for one link; see `receive` for the three things it is told."""
+    """Decides for one link; see `receive` for what it is told."""
 
     def __init__(
         self,
@@ -92,6 +103,8 @@ class LinkActor(Actor):
                 self._accept(message)
             case Decide():
                 self._decide(message)
+            case Decided():
+                self._decided(message)
             case Followed(recorded) if recorded.version == self._version + 1:
                 self._apply(recorded)
             case Followed(recorded) if recorded.version > self._version:
@@ -124,28 +137,29 @@ class LinkActor(Actor):
     def _decide(self, ask: Decide) -> None:
         try:
             events = links.decide(self._link, ask.command)
-        except Refused as refusal:
-            ask.reply.set_exception(refusal)
-            return
-        if not events:
-            ask.reply.set(self._link)
-            return
-        decided = self._link
-        for event in events:
-            decided = links.evolve(decided, event)
-        result = self._journal.append(
-            Append(
+            if not events:
+                ask.reply.set(self._link)
+                return
+            append = Append(
                 writes=(Write(self.name, self._version + 1, events),),
                 by=ask.by,
                 request_id=ask.request_id,
                 wait_s=self._journal.wait_s_max,
             )
-        )
-        result.rawlink(lambda done: _answer(ask.reply, done, decided))
+            result = self._journal.append(append)
+        except (Refused, Unavailable) as refusal:
+            ask.reply.set_exception(refusal)
+            return
+        link = reduce(links.evolve, events, self._link)
+        version = self._version + len(events)
+        result.rawlink(lambda done: self._tell_self(Decided(ask, link, version, done)))
 
-
-def _answer(reply: AsyncResult, done: AsyncResult, link: links.Link) -> None:
-    if done.successful():
-        reply.set(link)
-    else:
-        reply.set_exception(done.exception)
+    def _decided(self, decided: Decided) -> None:
+        """Answer once this actor decides by it too: the next message must not meet the old link."""
+        if not decided.result.successful():
+            decided.ask.reply.set_exception(decided.result.exception)
+            return
+        if self._version < decided.version:
+            self._link, self._version = decided.link, decided.version
+            self._published(self._link)
+        decided.ask.reply.set(self._link)

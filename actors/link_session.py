@@ -203,7 +203,7 @@ class LinkSession(Actor):
             self.actor_ref.tell,
         )
         self._tell_log(sessions.ClaimLink(self._tenure.owner, self._tenure.fence.epoch))
-        self.tell_later(0, Connect())
+        self._connect_in(0)
         self.tell_later(TICK_S, Tick())
 
     @override
@@ -233,8 +233,9 @@ class LinkSession(Actor):
                 self._respond(responses)
                 self._deliver(deliveries)
             case Located():
-                self._record_receipts([(message.tracked, message.part, message.receipt)],
-                                      [message.delivery])  # fmt: skip
+                self._record_receipts(
+                    [(message.tracked, message.part, message.receipt)], [message.delivery]
+                )
             case Bound(session, smsc_id) if session is self._session:
                 self._bound(smsc_id)
             case Ended(session) if session is self._session:
@@ -257,7 +258,8 @@ class LinkSession(Actor):
     # the session
 
     def _connect(self) -> None:
-        if self._session is None and self._wants_connection:
+        is_due = monotonic() >= self._connect_at_s
+        if self._session is None and is_due and self._wants_connection:
             self._session = Session(self._plan.endpoint, self.actor_ref.tell, self._tenure.holds)
 
     def _bound(self, smsc_id: str) -> None:
@@ -285,7 +287,11 @@ class LinkSession(Actor):
             self._tell_log(sessions.RecordLoss(ended.reason, retry_in_s))
         else:
             self._tell_log(sessions.RecordBindRefusal(ended.reason, retry_in_s))
-        self.tell_later(retry_in_s, Connect())
+        self._connect_in(retry_in_s)
+
+    def _connect_in(self, delay_s: float) -> None:
+        self._connect_at_s = monotonic() + delay_s
+        self.tell_later(delay_s, Connect())
 
     def _retry_in_s(self, bind_status: int | None) -> float:
         backoff_s = self._backoff.next_s(random())  # noqa: S311  jitter
@@ -296,7 +302,7 @@ class LinkSession(Actor):
     def _changed(self, link: links.Link) -> None:
         self._link = link
         if link.enabled:
-            self.tell_later(0, Connect())
+            self._connect_in(0)
 
     def _leave(self) -> None:
         """Unbind once nothing waits for an answer any more."""
@@ -315,6 +321,8 @@ class LinkSession(Actor):
         if self._session is not None:
             self._session.abort(reason)
             self._session = None
+        metrics.BOUND.labels(self._label).set(0)
+        metrics.WINDOW.labels(self._label).set(0)
 
     def _close_helpers(self) -> None:
         for helper in (self._feeder, self._desk):
@@ -539,6 +547,7 @@ class LinkSession(Actor):
             self._when_stored(self._append(writes, done=done), [w.stream_id for w in writes])
 
     def _break(self, reason: str) -> None:
+        self._is_bound = False  # Nothing more goes to that session, though its end is yet to come.
         if self._session is not None:
             self._session.abort(reason)
 
@@ -574,7 +583,7 @@ class LinkSession(Actor):
         )
 
     def _record_receipts(
-        self, known: list[tuple[Tracked, int, Receipt]], deliveries: Sequence[Delivery | None]
+        self, known: list[tuple[Tracked, int, Receipt]], deliveries: Sequence[Delivery]
     ) -> None:
         now_s = time()
         writes: list[Write] = []
@@ -594,10 +603,9 @@ class LinkSession(Actor):
                 metrics.RECEIPTS.labels(self._label, receipt.status).inc()
             if had_work and not current.message.needs_work:
                 done.append(current.stream_id)
-        answered = [delivery for delivery in deliveries if delivery is not None]
         # Without news the answer still waits for what was stored before: an empty append is free.
         self._when_stored(
-            self._append(writes, done=done), [write.stream_id for write in writes], answered
+            self._append(writes, done=done), [write.stream_id for write in writes], deliveries
         )
 
     # the log
@@ -719,6 +727,7 @@ class LinkSession(Actor):
 
     def _tick(self) -> None:
         self.tell_later(TICK_S, Tick())
+        self._connect()  # The lease may have been uncertain when it was due.
         overdue_s = monotonic() - self._spec.response_timeout_s
         overdue = [s for s, flight in self._in_flight.items() if flight.sent_s < overdue_s]
         if overdue:

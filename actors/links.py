@@ -114,6 +114,5 @@ class Links:
             except gevent.Timeout:
                 break
             else:
-                self._publish(link)
                 return link
         raise Unavailable("link is busy")

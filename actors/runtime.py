@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RESTORE_RETRY_S: Final = 0.5
+FULL_INBOX_RETRY_S: Final = 0.05
 
 
 class BoundedInbox:
@@ -66,7 +67,7 @@ class Actor(pykka.ThreadingActor):
         super().__init__()
         self.name = name
         self._pool = pool
-        self._timers: set[gevent.Greenlet] = set()
+        self._timers: dict[object, gevent.Greenlet] = {}
 
     @staticmethod
     @override
@@ -87,7 +88,8 @@ class Actor(pykka.ThreadingActor):
 
     @override
     def on_stop(self) -> None:
-        gevent.killall(self._timers, block=False)
+        gevent.killall(list(self._timers.values()), block=False)
+        self._timers.clear()
 
     @override
     def on_receive(self, message: object) -> None:
@@ -115,14 +117,24 @@ class Actor(pykka.ThreadingActor):
                 return
 
     def tell_later(self, delay_s: float, message: object) -> None:
-        """Send oneself a message after a while."""
-        timer = gevent.spawn_later(max(delay_s, 0.0), self._tell_self, message)
-        self._timers.add(timer)
-        timer.rawlink(self._timers.discard)
+        """Send oneself a message after a while; told again meanwhile, only its time changes."""
+        timer = self._timers.pop(message, None)
+        if timer is not None:
+            timer.kill(block=False)
+        self._timers[message] = gevent.spawn_later(max(delay_s, 0.0), self._ring, message)
+
+    def _ring(self, message: object) -> None:
+        self._timers.pop(message, None)
+        self._tell_self(message)
 
     def _tell_self(self, message: object) -> None:
-        if self.actor_ref.is_alive():
+        """Tell oneself, as soon as the inbox has room: nobody else would say it again."""
+        if not self.actor_ref.is_alive():
+            return
+        try:
             self.actor_ref.tell(message)
+        except Unavailable:
+            gevent.spawn_later(FULL_INBOX_RETRY_S, self._tell_self, message)
 
     def _park(self, message: object, error: Exception) -> None:
         """Set aside the one message that can't be handled; its content may be personal."""

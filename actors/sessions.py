@@ -82,7 +82,9 @@ class Sessions:
     def drain(self, timeout_s: float) -> None:
         """Let every session finish what is on the wire and unbind, all at once, within the time."""
         waits = []
-        for link_id in list(self._running):
+        for link_id, ref in list(self._running.items()):
+            if not ref.is_alive():
+                continue
             done = Event()
             self._tell(link_id, Stop(done))
             waits.append(gevent.spawn(done.wait))

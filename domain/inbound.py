@@ -96,6 +96,12 @@ class MoMessage:
     texts: dict[int, str] = field(default_factory=dict)
     closed: bool = False
 
+    def may_hold(self, part: ReceivePart) -> bool:
+        """True when the part is missing here, or came before; empty ones are yet to begin."""
+        if part.number in self.texts:
+            return self.texts[part.number] == part.text
+        return bool(self.texts) and not self.closed
+
 
 def decide(mo: MoMessage, command: ReceivePart | CloseIncomplete) -> tuple[MoEvent, ...]:
     """Return the events of one command; nothing for a part that came before."""

@@ -16,7 +16,7 @@ from eventsourcing.persistence import IntegrityError, OperationalError, Persiste
 from eventsourcing.postgres import PostgresApplicationRecorder
 from typing_extensions import override
 
-from signalbox.eventstore.postgres import OwnConnection
+from signalbox.eventstore.postgres import Broken, OwnConnection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +29,11 @@ CHANNEL: Final = "signalbox"
 COMMIT_ORDER_LOCK: Final = 7_305_802
 SIGNAL_OCTETS_MAX: Final = 8_000  # what NOTIFY carries; too long a signal says "look at everything"
 
+STALE_FENCES: Final = "SB001"
+GAP: Final = "SB002"
+
 # Rows are locked in one order everywhere, here and where leases are renewed: no deadlocks.
-_FENCE: Final[LiteralString] = """
+_HELD: Final[LiteralString] = """
     SELECT l.partition, l.epoch FROM signalbox.leases AS l
     JOIN unnest(%s::int[], %s::bigint[]) AS f (partition, epoch)
       ON l.partition = f.partition AND l.epoch = f.epoch
@@ -38,16 +41,21 @@ _FENCE: Final[LiteralString] = """
     ORDER BY l.partition
     FOR SHARE OF l
 """
+_REQUIRE_HELD: Final[LiteralString] = (
+    "SELECT signalbox.require((SELECT count(*) FROM (" + _HELD + ") AS held) = %s, %s)"  # noqa: S608
+)
+_BEGIN: Final[LiteralString] = "SELECT pg_advisory_xact_lock(%s), pg_notify(%s, %s)"
 _INSERT: Final[LiteralString] = """
     INSERT INTO signalbox.stored_events (originator_id, originator_version, topic, state)
     SELECT * FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::bytea[])
     RETURNING notification_id
 """
-_PREDECESSORS: Final[LiteralString] = """
-    SELECT count(*) FROM unnest(%s::text[], %s::bigint[]) AS w (id, version)
-    WHERE NOT EXISTS (
-        SELECT FROM signalbox.stored_events
-        WHERE originator_id = w.id AND originator_version = w.version)
+_REQUIRE_PREDECESSORS: Final[LiteralString] = """
+    SELECT signalbox.require(NOT EXISTS (
+        SELECT FROM unnest(%s::text[], %s::bigint[]) AS w (id, version)
+        WHERE NOT EXISTS (
+            SELECT FROM signalbox.stored_events
+            WHERE originator_id = w.id AND originator_version = w.version)), %s)
 """
 _INBOX: Final[LiteralString] = """
     INSERT INTO signalbox.inbox (actor_id, kind, stream_id)
@@ -124,7 +132,8 @@ class JournalRecorder(PostgresApplicationRecorder):
         self.channel_name = CHANNEL
         kwargs = datastore.pool.kwargs
         assert isinstance(kwargs, dict), kwargs
-        self.connection = OwnConnection(kwargs, "signalbox journal")
+        # psycopg takes statements behind an error in a pipeline for prepared, and they aren't.
+        self.connection = OwnConnection({**kwargs, "prepare_threshold": None}, "signalbox journal")
 
     @override
     def insert_events(
@@ -138,51 +147,70 @@ class JournalRecorder(PostgresApplicationRecorder):
             OperationalError: the connection broke; the batch may be stored nevertheless.
         """
         try:
-            return self._insert(self.connection.get(), stored_events, beside or Beside())
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            return _insert_or_refuse(self.connection.get(), stored_events, beside or Beside())
+        except Broken as error:
             self.connection.discard()
             raise OperationalError(str(error)) from error
-        except psycopg.IntegrityError as error:
-            raise IntegrityError(str(error)) from error
         except psycopg.Error as error:
             self.connection.discard()
             raise PersistenceError(str(error)) from error
 
-    def _insert(
-        self,
-        connection: psycopg.Connection[TupleRow],
-        events: Sequence[StoredEvent],
-        beside: Beside,
-    ) -> list[int]:
-        columns = (
-            [e.originator_id for e in events],
-            [e.originator_version for e in events],
-            [e.topic for e in events],
-            [e.state for e in events],
+
+def _insert_or_refuse(
+    connection: psycopg.Connection[TupleRow], events: Sequence[StoredEvent], beside: Beside
+) -> list[int]:
+    try:
+        return _insert(connection, events, beside)
+    except psycopg.DatabaseError as error:
+        stale = error.sqlstate == STALE_FENCES
+        if not (stale or error.sqlstate == GAP or isinstance(error, psycopg.IntegrityError)):
+            raise
+        if stale:
+            raise StaleFences(_stale(connection, beside.fences)) from None
+        raise IntegrityError(str(error)) from error
+
+
+def _stale(connection: psycopg.Connection[TupleRow], fences: set[Fence]) -> frozenset[Fence]:
+    """Return which of the fences are not held; all of them if none is gone by now."""
+    held = connection.execute(_HELD, _columns(fences)).fetchall()
+    return frozenset(fences - {Fence(*row) for row in held}) or frozenset(fences)
+
+
+def _insert(
+    connection: psycopg.Connection[TupleRow], events: Sequence[StoredEvent], beside: Beside
+) -> list[int]:
+    """Send the whole transaction at once.
+
+    Between two synchronisations a pipeline is one transaction, which ends with the last statement
+    or the first error. So the lock that everybody waits for is held for no round trip to us.
+    """
+    topics = [event.topic for event in events]
+    with connection.pipeline():
+        if beside.fences:
+            held = (*_columns(beside.fences), len(beside.fences), STALE_FENCES)
+            connection.execute(_REQUIRE_HELD, held)
+        signal = _signal(topics, beside.inbox)
+        connection.execute(_BEGIN, (COMMIT_ORDER_LOCK, CHANNEL, signal))
+        inserted = connection.execute(
+            _INSERT,
+            (
+                [event.originator_id for event in events],
+                [event.originator_version for event in events],
+                topics,
+                [event.state for event in events],
+            ),
+            binary=True,
         )
-        predecessors = _predecessors(events)
-        signal = _signal(columns[2], beside.inbox)
-        with connection.transaction():
-            with connection.pipeline():
-                held = connection.cursor()
-                if beside.fences:
-                    fences = list(beside.fences)
-                    held.execute(_FENCE, ([f.partition for f in fences], [f.epoch for f in fences]))
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", (COMMIT_ORDER_LOCK,))
-                connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, signal))
-                inserted = connection.execute(_INSERT, columns, binary=True)
-                gaps = connection.cursor()
-                if predecessors[0]:
-                    gaps.execute(_PREDECESSORS, predecessors)
-                _write_beside(connection, beside)
-            positions = [row[0] for row in inserted.fetchall()]
-            if beside.fences:
-                _require_fences(beside.fences, held.fetchall())
-            if predecessors[0]:
-                (missing,) = gaps.fetchone() or (0,)
-                if missing:
-                    raise psycopg.IntegrityError(f"{missing} streams would get a gap")
-        return positions
+        streams, versions = _predecessors(events)
+        if streams:
+            connection.execute(_REQUIRE_PREDECESSORS, (streams, versions, GAP))
+        _write_beside(connection, beside)
+    return [row[0] for row in inserted.fetchall()]
+
+
+def _columns(fences: set[Fence]) -> tuple[list[int], list[int]]:
+    ordered = list(fences)
+    return [fence.partition for fence in ordered], [fence.epoch for fence in ordered]
 
 
 def _signal(topics: Sequence[str], inbox: Sequence[InboxRow]) -> str:
@@ -198,12 +226,6 @@ def _predecessors(events: Sequence[StoredEvent]) -> tuple[list[str], list[int]]:
     before = {(stream, version - 1) for stream, version in written if version > 1}
     missing = sorted(before - written)
     return [stream for stream, _ in missing], [version for _, version in missing]
-
-
-def _require_fences(fences: set[Fence], held: Sequence[TupleRow]) -> None:
-    stale = fences - {Fence(partition, epoch) for partition, epoch in held}
-    if stale:
-        raise StaleFences(frozenset(stale))
 
 
 def _write_beside(connection: psycopg.Connection[TupleRow], beside: Beside) -> None:

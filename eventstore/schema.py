@@ -82,6 +82,13 @@ MIGRATIONS: Final[tuple[LiteralString, ...]] = (
         failures integer NOT NULL,
         window_ends_at timestamptz NOT NULL
     );
+    CREATE FUNCTION signalbox.require(fact boolean, code text) RETURNS void
+        LANGUAGE plpgsql AS $$
+        BEGIN
+            IF fact IS NOT TRUE THEN
+                RAISE EXCEPTION 'refused: %', code USING ERRCODE = code;
+            END IF;
+        END $$;
     CREATE SEQUENCE signalbox.task_ids INCREMENT 1000;
     CREATE SEQUENCE signalbox.user_ids;
     CREATE SEQUENCE signalbox.app_ids;

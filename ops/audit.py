@@ -59,7 +59,7 @@ def print_timeline(log: EventLog, message_id: str, console: Console) -> bool:
     events = log.read(message.stream_of(message_id))
     if not events:
         return False
-    shown = tables.table(f"Message {message_id}", "time", "event", "part", "what", "by")
+    shown = tables.table("time", "event", "part", "what", "by")
     for recorded in events:
         event = recorded.event
         shown.add_row(
@@ -69,7 +69,7 @@ def print_timeline(log: EventLog, message_id: str, console: Console) -> bool:
             tables.cell(_what(event)),
             tables.cell(recorded.by),
         )
-    console.print(shown)
+    tables.show(console, f"Message {message_id}", shown)
     return True
 
 
@@ -146,9 +146,9 @@ def _what(event: Event) -> str:
     what = ""
     match event:
         case message.MessageAccepted():
-            to, by = _short(event.destination), _short(event.source)
+            sender, to = _short(event.source), _short(event.destination)
             long = f"{event.parts} x {event.encoding}, {event.long_mode}"
-            what = f"from {by} to {to}, link {event.link_id}, {long}"
+            what = f"from {sender} to {to}, link {event.link_id}, {long}"
         case message.SubmitAttempted(attempt=attempt, link_id=link_id):
             what = f"attempt {attempt}, link {link_id}"
         case message.MessageSubmitted(smsc_id=smsc_id):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from signalbox.ops.settings import Settings
     from signalbox.projections.readers import ReadModels
 
-AWAY: Final = (*Broken, OperationalError, InterfaceError, Unavailable)
+AWAY: Final = (*Broken, OperationalError, InterfaceError)
 _HELD: Final = """
     SELECT partition FROM signalbox.leases
     WHERE partition = ANY(%s) AND expires_at > clock_timestamp()
@@ -59,6 +59,8 @@ def _bounded(check: Callable[[], str]) -> Callable[[], str]:
     def ask() -> str:
         try:
             return check()
+        except Unavailable as error:
+            return error.reason
         except AWAY:
             return "store does not answer"
 

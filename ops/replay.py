@@ -72,12 +72,12 @@ def look_back(
 
 
 def _print(console: Console, moment: str, figures: Figures, links: Sequence[LinkRow]) -> None:
-    totals = tables.table(f"Figures at {moment}", "figure", "total")
+    totals = tables.table("figure", "total")
     for field in fields(figures):
         if field.name != "minutes":
             totals.add_row(field.name.replace("_", " "), f"{getattr(figures, field.name):,}")
-    console.print(totals)
-    states = tables.table("Links", "id", "name", "status", "TPS", "limit", "reason")
+    tables.show(console, f"Figures at {moment}", totals)
+    states = tables.table("id", "name", "status", "TPS", "limit", "reason")
     for link in links:
         row = (
             link.id,
@@ -88,9 +88,9 @@ def _print(console: Console, moment: str, figures: Figures, links: Sequence[Link
             link.reason,
         )
         states.add_row(*map(tables.cell, row))
-    console.print(states)
-    minutes = tables.table("Minutes of the last hour", "UTC", "accepted", "errors")
+    tables.show(console, "Links", states)
+    minutes = tables.table("UTC", "accepted", "errors")
     for minute in figures.minutes:
         start = datetime.fromtimestamp(minute.start_s, UTC)
         minutes.add_row(f"{start:%H:%M}", f"{minute.accepted:,}", f"{minute.errors:,}")
-    console.print(minutes)
+    tables.show(console, "Minutes of the last hour", minutes)

@@ -18,12 +18,18 @@ def standard_output() -> Console:
     return Console(width=width, highlight=False)
 
 
-def table(title: str, *columns: str) -> Table:
+def table(*columns: str) -> Table:
     """Return an empty table."""
-    made = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    made = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         made.add_column(column, overflow="fold")
     return made
+
+
+def show(console: Console, title: str, table: Table) -> None:
+    """Print a table under its title."""
+    console.print(cell(title))
+    console.print(table)
 
 
 def cell(value: object) -> Text:

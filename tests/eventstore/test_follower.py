@@ -198,8 +198,9 @@ def test_a_nul_in_a_text_hinders_no_reader(
     journal.write(Append(writes=[Write("mo-1", 1, [text], "acme"), Write("link-1", 1, [loss])]))
     assert [recorded.event for recorded in event_log.read("mo-1")] == [text]
     assert [recorded.event for recorded in event_log.read("link-1")] == [loss]
-    ((raw,),) = rows(database_url, "SELECT count(*) FROM signalbox.stored_events"
-                     " WHERE position('\\000'::bytea IN state) > 0")  # fmt: skip
-    assert raw == 0
+    raw_nul = (
+        "SELECT count(*) FROM signalbox.stored_events WHERE position('\\x00'::bytea IN state) > 0"
+    )
+    assert rows(database_url, raw_nul) == [(0,)]
     ((shown,),) = rows(database_url, "SELECT state::text FROM signalbox.log WHERE stream='link-1'")
     assert "NUL" in shown

@@ -47,7 +47,8 @@ HOLDER = f"""
         gevent.sleep(0.02)
     may_act = keeper.may_act(3)
     try:
-        outcome = journal.write(Append(writes=[Write("link-1", 1, [LinkToggled(True)])], fence=fence))
+        write = Write("link-1", 1, [LinkToggled(True)])
+        outcome = journal.write(Append(writes=[write], fence=fence))
     except FenceLost as error:
         outcome = str(error)
     print(json.dumps([may_act, outcome]), flush=True)
@@ -64,7 +65,9 @@ class StartKeeper(Protocol):
         log: EventLog,
         gained: Callable[[Fence], None] = ...,
         lost: Callable[[int], None] = ...,
-    ) -> LeaseKeeper: ...
+    ) -> LeaseKeeper:
+        """Return it, started."""
+        ...
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from signalbox.http.body import DEPTH_MAX, BadBody, convert, parse
 
 
 class Wanted(msgspec.Struct):
+    """Some body."""
+
     number: Annotated[int, msgspec.Meta(ge=1)] = 1
     text: str = ""
     flag: bool = False

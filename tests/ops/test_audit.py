@@ -1,3 +1,5 @@
+"""The audit commands: a timeline for people, an export for programs."""
+
 import json
 from datetime import timedelta
 from io import StringIO
@@ -14,7 +16,6 @@ from signalbox.domain.message import (
     SubmitOutcomeUnknown,
     SubmitRefused,
 )
-from signalbox.domain.names import Event
 from signalbox.eventstore.log import EventLog
 from signalbox.ops import audit
 from signalbox.ops.settings import Settings, SettingsError
@@ -51,6 +52,7 @@ class Exporter:
         *,
         personal: bool = False,
     ) -> Export:
+        """Return the exported lines; the options are those of the command."""
         code = audit.export(self._settings, since, until, stream, topic, personal=personal)
         assert code == 0
         return [json.loads(line) for line in self._output.readouterr().out.splitlines()]

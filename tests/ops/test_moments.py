@@ -1,3 +1,5 @@
+"""Positions and times as an operator writes them."""
+
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -40,7 +42,7 @@ def test_a_moment_is_a_position_or_a_time(text: str, moment: int | datetime) -> 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "-1", "14:30", "12.5", "\u0664"])
 def test_anything_else_is_refused_in_one_line(text: str) -> None:
-    with pytest.raises(SettingsError, match="^--until: expected a position or a time"):
+    with pytest.raises(SettingsError, match=r"^--until: expected a position or a time"):
         moments.parse("--until", text)
 
 

@@ -1,3 +1,5 @@
+"""The projector process: taking over, being killed, waiting for the store."""
+
 import os
 import signal
 import subprocess

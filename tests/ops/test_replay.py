@@ -1,3 +1,5 @@
+"""The commands that project the log again: replay and rebuild."""
+
 from datetime import timedelta
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Rebuilding the read models beside the live ones."""
+
 from contextlib import closing
 from dataclasses import replace
 
@@ -138,3 +140,16 @@ def test_a_rebuild_forgets_the_dead_letters_it_made_up_for(event_log: EventLog) 
     ]
     rebuild(event_log, PROJECTIONS)
     assert dead_letters(event_log) == [("messages", still)]
+
+
+def test_a_scratch_schema_is_gone_after_an_interrupt(event_log: EventLog) -> None:
+    def build_until_interrupted() -> None:
+        with scratch_schema(event_log, "scratch") as schema:
+            with closing(Projector(event_log, PROJECTIONS, schema)) as projector:
+                projector.prepare()
+            assert rows_of(event_log, schema).keys() >= {"messages", "links"}
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_until_interrupted()
+    assert rows_of(event_log, "scratch") == {}

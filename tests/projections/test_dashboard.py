@@ -1,3 +1,5 @@
+"""The dashboard's figures."""
+
 from datetime import timedelta
 
 from support.histories import DELIVERED, T0, T0_S, accepted, receipt, record, rows_of

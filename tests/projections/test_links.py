@@ -1,3 +1,5 @@
+"""Links as operators see them."""
+
 from datetime import timedelta
 
 import pytest

@@ -1,3 +1,5 @@
+"""Messages as their senders see them."""
+
 from dataclasses import replace
 from datetime import timedelta
 
@@ -33,6 +35,7 @@ class Told:
         self._log, self._projector, self._models = log, projector, models
 
     def __call__(self, *events: Event) -> MessageInfo:
+        """Record the events, ten seconds apart, and return the message."""
         for version, event in enumerate(events, start=1):
             at = T0 + timedelta(seconds=10 * version)
             record(self._log, "message-m", event, at=at, first_version=version)

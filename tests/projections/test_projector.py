@@ -1,3 +1,5 @@
+"""The projector: batches, poison, kills and turns."""
+
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence

@@ -1,3 +1,5 @@
+"""Reading one's own writes, and not waiting for ever."""
+
 from datetime import timedelta
 from time import monotonic
 

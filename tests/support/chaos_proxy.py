@@ -2,7 +2,7 @@
 
 with ChaosProxy(database_url) as proxy:
 log = EventLog(proxy.url, SECRET_KEY)
-proxy.commits_to_cut = 1     # the next COMMIT arrives, its answer does not
+proxy.commits_to_cut = 1     # the next append is committed, its answer does not arrive
 """
 
 from __future__ import annotations
@@ -15,18 +15,22 @@ import gevent
 from gevent.server import StreamServer
 from psycopg.conninfo import conninfo_to_dict
 
+from signalbox.eventstore.recorder import CHANNEL
+
 if TYPE_CHECKING:
     from types import TracebackType
 
 HOST: Final = "127.0.0.1"
 CHUNK_OCTETS: Final = 65_536
 SOCKET_FILE: Final = ".s.PGSQL.5432"
+NOTIFIES: Final = len(CHANNEL).to_bytes(4) + CHANNEL.encode()  # as a parameter: this is an append
+SYNC: Final = b"S\x00\x00\x00\x04"  # ends a pipeline's transaction
 
 
 class ChaosProxy:
     """Serves the database of `database_url` (on a Unix socket) at `url`.
 
-    `commits_to_cut` COMMITs are passed on, and their connections closed instead of the answer.
+    `commits_to_cut` appends are passed on, and their connections closed instead of the answer.
     """
 
     def __init__(self, database_url: str) -> None:
@@ -64,7 +68,7 @@ class ChaosProxy:
         self._away = False
 
     def take_commit(self) -> bool:
-        """Tell whether the answer to a COMMIT is to be lost, and count it."""
+        """Tell whether the answer to an append is to be lost, and count it."""
         if self.commits_to_cut == 0:
             return False
         self.commits_to_cut -= 1
@@ -105,8 +109,11 @@ class _Connection:
                 continue  # It is closed already.
 
     def _forth(self) -> None:
+        is_append = False
         while chunk := _received(self._client):
-            if b"COMMIT" in chunk:
+            is_append = is_append or NOTIFIES in chunk
+            if is_append and chunk.endswith(SYNC):
+                is_append = False
                 self._answer_is_lost = self._proxy.take_commit()
             self._server.sendall(chunk)
 

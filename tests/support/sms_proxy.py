@@ -1,5 +1,7 @@
 """The gateway below the SMS proxy's HTTP surface, as small as the surface's tests need it."""
 
+# ruff: noqa: D102, FBT001  the methods are those of signalbox.http.sms_proxy.ports
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -84,14 +86,14 @@ class FakeAccounts:
         by: str,
         request_id: str,
     ) -> Registered:
-        assert password and app_name and app_secret and request_id
+        assert all((password, app_name, app_secret, request_id))
         if email.startswith("taken"):
             raise UserExists
         self.registered_by.append(by)
         return Registered(42, APP_ID)
 
     def log_in(self, email: str, password: str, app_id: int, *, peer: str) -> str:
-        assert email and app_id
+        assert all((email, app_id))
         self.peers.append(peer)
         if password != "right":
             raise WrongCredentials
@@ -132,7 +134,7 @@ class FakeLinks:
         reason: str,
         *,
         by: str,
-        request_id: str = "",  # noqa: FBT001
+        request_id: str = "",
     ) -> Link:
         assert request_id
         if link_id != 1:
