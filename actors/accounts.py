@@ -15,13 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import jwt
-import msgspec
 from eventsourcing.persistence import InterfaceError, OperationalError
 
 from signalbox.actors.attempts import Attempts
 from signalbox.actors.memory import Memory
 from signalbox.actors.passwords import Passwords
+from signalbox.actors.tokens import Claims, Tokens
 from signalbox.domain import account as domain
 from signalbox.domain.errors import (
     InvalidField,
@@ -42,11 +41,6 @@ if TYPE_CHECKING:
     from signalbox.eventstore.log import EventLog
 
 ACCOUNT_EVENTS: Final = names_of(domain.UserRegistered, domain.AppRegistered)
-ISSUER: Final = "signalbox/sms-proxy"
-AUDIENCE: Final = "sms-proxy"
-CLAIMS: Final = ("uid", "email", "app_id", "exp", "iat", "iss", "aud")
-CLOCK_SKEW_S: Final = 5  # between the machines that give tokens and those that check them
-TOKEN_CHARACTERS_MAX: Final = 4_096
 REMEMBERED_MAX: Final = 10_000
 ABSENCE_S: Final = 1.0  # how long "not there" is believed without asking again
 
@@ -86,17 +80,9 @@ class Identity:
         return f"user-{self.user_id}"
 
 
-class _Claims(msgspec.Struct, frozen=True):
-    uid: int
-    email: str
-    app_id: int
-    exp: int
-    iat: int
-
-
 @dataclass(frozen=True, slots=True)
 class _Verified:
-    claims: _Claims
+    claims: Claims
     user_stream: str
 
 
@@ -115,10 +101,11 @@ class Accounts:
         self._limits = limits
         self._now = now
         self._passwords = Passwords(limits.hash_threads, limits.hash_queue_max)
+        self._tokens = Tokens(log.secrets, limits.token_ttl_s)
         self._attempts = Attempts(log.pool, limits.login_window_s)
         self._users: Memory[str, domain.User] = Memory(REMEMBERED_MAX, ABSENCE_S)
         self._apps: Memory[str, domain.App] = Memory(REMEMBERED_MAX, ABSENCE_S)
-        self._tokens: Memory[bytes, _Verified] = Memory(REMEMBERED_MAX, ABSENCE_S)
+        self._verified: Memory[bytes, _Verified] = Memory(REMEMBERED_MAX, ABSENCE_S)
 
     def register(
         self,
@@ -181,17 +168,8 @@ class Accounts:
         user = self._checked(self._user_stream(email), password, peer)
         if user.app_id not in {0, app_id}:
             raise UnknownApplication
-        issued_at = int(self._now().timestamp())
-        claims = {
-            "uid": user.user_id,
-            "email": email,
-            "app_id": app_id,
-            "iat": issued_at,
-            "exp": issued_at + self._limits.token_ttl_s,
-            "iss": ISSUER,
-            "aud": AUDIENCE,
-        }
-        return jwt.encode(claims, self._token_key(app_id, app), algorithm="HS256")
+        now_s = int(self._now().timestamp())
+        return self._tokens.give(app, app_id, user_id=user.user_id, email=email, now_s=now_s)
 
     def app(self, app_id: int) -> domain.App | None:
         """Return an application, None when there is none of that number. Raises: `Unavailable`."""
@@ -204,7 +182,7 @@ class Accounts:
         Raises: `Unavailable`.
         """
         digest = hashlib.sha256(f"{app_id}\0{token}".encode()).digest()
-        verified = self._tokens.get(digest, lambda: self._verify(token, app_id))
+        verified = self._verified.get(digest, lambda: self._verify(token, app_id))
         if verified is None or verified.claims.exp <= self._now().timestamp():
             return None
         user = self._user(verified.user_stream)
@@ -216,7 +194,7 @@ class Accounts:
         """The log has news of a user or an application."""
         self._users.forget(stream_id)
         if self._apps.forget(stream_id):
-            self._tokens.clear()
+            self._verified.clear()
 
     def close(self) -> None:
         """Stop the hashing threads."""
@@ -224,24 +202,8 @@ class Accounts:
 
     def _verify(self, token: str, app_id: int) -> _Verified | None:
         app = self.app(app_id)
-        if app is None or len(token) > TOKEN_CHARACTERS_MAX:
-            return None
-        try:
-            payload = jwt.decode(
-                token,
-                self._token_key(app_id, app),
-                algorithms=["HS256"],
-                options={"require": list(CLAIMS)},
-                issuer=ISSUER,
-                audience=AUDIENCE,
-                leeway=CLOCK_SKEW_S,
-            )
-            claims = msgspec.convert(payload, _Claims)
-        except (jwt.PyJWTError, msgspec.ValidationError, ValueError, RecursionError):
-            return None
-        if claims.app_id != app_id or claims.exp - claims.iat > self._limits.token_ttl_s:
-            return None
-        return _Verified(claims, self._user_stream(claims.email))
+        claims = self._tokens.read(app, app_id, token) if app else None
+        return _Verified(claims, self._user_stream(claims.email)) if claims else None
 
     def _checked(self, user_stream: str, password: str, peer: str) -> domain.User:
         account = user_stream
@@ -276,10 +238,6 @@ class Accounts:
 
     def _user_stream(self, email: str) -> str:
         return domain.user_stream_of(self._log.secrets.digest("email", email.casefold()))
-
-    def _token_key(self, app_id: int, app: domain.App) -> bytes:
-        secrets = self._log.secrets
-        return secrets.app_key(app_id, secrets.open(app.secret_sealed))
 
     def _user(self, stream: str) -> domain.User | None:
         return self._users.get(stream, lambda: self._read_user(stream))

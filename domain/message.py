@@ -174,6 +174,7 @@ class Part:
     retry_at_s: float = 0.0
     smsc_id: str = ""
     error: str = ""
+    reported: frozenset[PartStatus] = frozenset()
 
     @property
     def waits_for_submit(self) -> bool:
@@ -291,7 +292,12 @@ def evolve(message: Message | None, event: Event, at_s: float) -> Message:
                 error="" if status == "pending" else reason,
             )
         case ReceiptRecorded(status=status):
-            part = replace(part, in_flight=False, status=next_status(part.status, status))
+            part = replace(
+                part,
+                in_flight=False,
+                status=next_status(part.status, status),
+                reported=part.reported | {status},
+            )
         case _:
             assert_never(event)
     parts = (*message.parts[: event.part - 1], part, *message.parts[event.part :])
@@ -367,7 +373,7 @@ def _doubt(message: Message, command: RecordSilence) -> tuple[Event, ...]:
 
 def _receive(message: Message, command: RecordReceipt) -> tuple[Event, ...]:
     part = message.part(command.part)
-    if part.status == command.status:
+    if command.status in part.reported:
         return ()  # The same receipt again: the SMSC repeats until it is answered.
     recorded = ReceiptRecorded(
         command.part,

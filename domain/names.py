@@ -57,10 +57,18 @@ def name_of(cls: type[Event]) -> str:
 
 
 def names_of(*classes: type[Event]) -> tuple[str, ...]:
-    """Return the stored names of several classes, for filters on the log."""
-    return tuple(NAMES[cls] for cls in classes)
+    """Return every name the classes are stored under, older ones too, for filters on the log."""
+    newest = {NAMES[cls] for cls in classes}
+    older = [name for name in UPCASTS if _newest(name) in newest]
+    return (*(NAMES[cls] for cls in classes), *older)
 
 
 def class_of(name: str) -> type[Event]:
     """Return the event class of a stored name. Raises: `KeyError` for an unknown name."""
     return EVENT_CLASSES[name]
+
+
+def _newest(name: str) -> str:
+    while name in UPCASTS:
+        name, _ = UPCASTS[name]
+    return name

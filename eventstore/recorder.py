@@ -35,7 +35,7 @@ GAP: Final = "SB002"
 # Rows are locked in one order everywhere, here and where leases are renewed: no deadlocks.
 _HELD: Final[LiteralString] = """
     SELECT l.partition, l.epoch FROM signalbox.leases AS l
-    JOIN unnest(%s::int[], %s::bigint[]) AS f (partition, epoch)
+    JOIN unnest(%b::int[], %b::bigint[]) AS f (partition, epoch)
       ON l.partition = f.partition AND l.epoch = f.epoch
     WHERE l.expires_at > clock_timestamp()
     ORDER BY l.partition
@@ -47,24 +47,24 @@ _REQUIRE_HELD: Final[LiteralString] = (
 _BEGIN: Final[LiteralString] = "SELECT pg_advisory_xact_lock(%s), pg_notify(%s, %s)"
 _INSERT: Final[LiteralString] = """
     INSERT INTO signalbox.stored_events (originator_id, originator_version, topic, state)
-    SELECT * FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::bytea[])
+    SELECT * FROM unnest(%b::text[], %b::bigint[], %b::text[], %b::bytea[])
     RETURNING notification_id
 """
 _REQUIRE_PREDECESSORS: Final[LiteralString] = """
     SELECT signalbox.require(NOT EXISTS (
-        SELECT FROM unnest(%s::text[], %s::bigint[]) AS w (id, version)
+        SELECT FROM unnest(%b::text[], %b::bigint[]) AS w (id, version)
         WHERE NOT EXISTS (
             SELECT FROM signalbox.stored_events
             WHERE originator_id = w.id AND originator_version = w.version)), %s)
 """
 _INBOX: Final[LiteralString] = """
     INSERT INTO signalbox.inbox (actor_id, kind, stream_id)
-    SELECT * FROM unnest(%s::text[], %s::text[], %s::text[])
+    SELECT * FROM unnest(%b::text[], %b::text[], %b::text[])
 """
 _DONE: Final[LiteralString] = "DELETE FROM signalbox.inbox WHERE stream_id = ANY(%s)"
 _SUBMITTED: Final[LiteralString] = """
     INSERT INTO signalbox.submitted_parts (account, smsc_key, stream_id, part)
-    SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::int[])
+    SELECT * FROM unnest(%b::text[], %b::text[], %b::text[], %b::int[])
 """
 
 

@@ -27,9 +27,6 @@ class BadHead(Exception):  # noqa: N818  an answer, not an accident
     status: HTTPStatus
     reason: str
 
-    def __str__(self) -> str:
-        return self.reason
-
 
 @dataclass(frozen=True, slots=True)
 class Head:

@@ -60,18 +60,21 @@ class Body(pywsgi.Input):  # type: ignore[misc]
     @override
     def _discard(self) -> None:
         left = (self.content_length or 0) - self.position
-        unread = self.chunk_length != 0 if self.chunked_input else left > LEFTOVER_OCTETS_MAX
-        if unread or self._chunked_input_error:
-            self.abandoned = True
-        else:
-            super()._discard()
+        read = self.chunk_length == 0 if self.chunked_input else left == 0
+        if read and not self._chunked_input_error:
+            return
+        if not self.chunked_input and left <= LEFTOVER_OCTETS_MAX:
+            with gevent.Timeout(LINGER_S, exception=False):
+                super()._discard()
+                return
+        self.abandoned = True
 
 
 class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
     """One connection."""
 
     _head: Head
-    _body: Body | None = None
+    _body: Body
 
     @override
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -96,7 +99,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
         self.environ = self.get_environ()
         self.application = self.server.application
         self.handle_one_response()
-        if self._body is not None and self._body.abandoned:
+        if self._body.abandoned:
             self._linger()
             return None
         return None if self.close_connection or self.server.stopping else True

@@ -13,6 +13,7 @@ asyncio throughout: the process must not be patched by gevent.
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -20,7 +21,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
-from typing import Final
+from typing import Final, NoReturn
 
 import smpp34
 
@@ -177,6 +178,17 @@ async def _serve(host: str, port: int, receipt_delay_s: float) -> None:
         serving.result()
 
 
+def serve_and_exit(port: int, *, receipt_delay_s: float = RECEIPT_DELAY_S) -> NoReturn:
+    """Be a process of one's own: `main`, then the end.
+
+    The engine's threads can crash an interpreter that is being taken apart, so it isn't.
+    """
+    code = main(port, receipt_delay_s=receipt_delay_s)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def _free_port(host: str) -> int:
     # The engine does not tell which port it was given.
     with socket.create_server((host, 0)) as probe:
@@ -189,4 +201,4 @@ if __name__ == "__main__":
     parser.add_argument("port", type=int, help="0 for a free one")
     parser.add_argument("--receipt-delay-s", type=float, default=RECEIPT_DELAY_S)
     arguments = parser.parse_args()
-    sys.exit(main(arguments.port, receipt_delay_s=arguments.receipt_delay_s))
+    serve_and_exit(arguments.port, receipt_delay_s=arguments.receipt_delay_s)

@@ -80,9 +80,9 @@ def projector(arguments: argparse.Namespace) -> int:
 
 def demo_smsc(arguments: argparse.Namespace) -> int:
     """Run the demo SMSC."""
-    from signalbox.ops.demo_smsc import main as run
+    from signalbox.ops.demo_smsc import serve_and_exit
 
-    return run(arguments.port)
+    serve_and_exit(arguments.port)
 
 
 def timeline(arguments: argparse.Namespace) -> int:
@@ -99,7 +99,12 @@ def export(arguments: argparse.Namespace) -> int:
         from signalbox.ops import audit
 
         return audit.export(
-            settings, arguments.since, arguments.until, arguments.stream, arguments.topic
+            settings,
+            arguments.since,
+            arguments.until,
+            arguments.stream,
+            arguments.topic,
+            personal=arguments.personal,
         )
 
 
@@ -164,6 +169,7 @@ def _add_inspections(
     many.set_defaults(command=export)
     for option in ("since", "until", "stream", "topic"):
         many.add_argument(f"--{option}")
+    many.add_argument("--personal", action="store_true", help="show addresses and texts")
     again = commands.add_parser("replay", help="the figures of a moment", parents=[config])
     again.set_defaults(command=replay)
     again.add_argument("--until", required=True, metavar="TIME|POSITION")

@@ -44,12 +44,12 @@ TABLES: Final[LiteralString] = """
     );
 """
 _ADD: Final[LiteralString] = """
-    INSERT INTO totals (name, total) SELECT * FROM unnest(%s::text[], %s::bigint[])
+    INSERT INTO totals (name, total) SELECT * FROM unnest(%b::text[], %b::bigint[])
     ON CONFLICT (name) DO UPDATE SET total = totals.total + EXCLUDED.total
 """
 _ADD_MINUTES: Final[LiteralString] = """
     INSERT INTO minutes (minute, accepted, errors)
-    SELECT * FROM unnest(%s::bigint[], %s::int[], %s::int[])
+    SELECT * FROM unnest(%b::bigint[], %b::int[], %b::int[])
     ON CONFLICT (minute) DO UPDATE SET accepted = minutes.accepted + EXCLUDED.accepted,
                                        errors = minutes.errors + EXCLUDED.errors
 """

@@ -70,7 +70,7 @@ _STORE: Final[LiteralString] = """
 """
 _COUNT: Final[LiteralString] = """
     INSERT INTO link_seconds (link_id, second, parts)
-    SELECT * FROM unnest(%s::int[], %s::bigint[], %s::int[])
+    SELECT * FROM unnest(%b::int[], %b::bigint[], %b::int[])
     ON CONFLICT (link_id, second) DO UPDATE SET parts = link_seconds.parts + EXCLUDED.parts
 """
 _PRUNE: Final[LiteralString] = """

@@ -63,9 +63,9 @@ _INSERT: Final[LiteralString] = """
         message_id, carrier_id, parts, status, delivered_count, sent_at_s, updated_at_s, error,
         app_id, link_id, task_id, transaction_id, campaign, long_mode, accepted_at_s)
     SELECT * FROM unnest(
-        %s::text[], %s::int[], %s::jsonb[], %s::text[], %s::int[], %s::bigint[], %s::bigint[],
-        %s::text[], %s::bigint[], %s::int[], %s::bigint[], %s::text[], %s::text[], %s::text[],
-        %s::float8[])
+        %b::text[], %b::int[], %b::jsonb[], %b::text[], %b::int[], %b::bigint[], %b::bigint[],
+        %b::text[], %b::bigint[], %b::int[], %b::bigint[], %b::text[], %b::text[], %b::text[],
+        %b::float8[])
 """
 _UPDATE: Final[LiteralString] = """
     UPDATE messages AS m
@@ -73,8 +73,8 @@ _UPDATE: Final[LiteralString] = """
         delivered_count = n.delivered_count, sent_at_s = n.sent_at_s,
         updated_at_s = n.updated_at_s, error = n.error
     FROM unnest(
-        %s::text[], %s::int[], %s::jsonb[], %s::text[], %s::int[], %s::bigint[], %s::bigint[],
-        %s::text[]
+        %b::text[], %b::int[], %b::jsonb[], %b::text[], %b::int[], %b::bigint[], %b::bigint[],
+        %b::text[]
     ) AS n (message_id, carrier_id, parts, status, delivered_count, sent_at_s, updated_at_s, error)
     WHERE m.message_id = n.message_id
 """

@@ -13,14 +13,8 @@ import jwt
 import pytest
 from eventsourcing.persistence import OperationalError
 
-from signalbox.actors.accounts import (
-    AUDIENCE,
-    ISSUER,
-    AccountLimits,
-    Accounts,
-    Identity,
-    Registered,
-)
+from signalbox.actors.accounts import AccountLimits, Accounts, Identity, Registered
+from signalbox.actors.tokens import AUDIENCE, ISSUER
 from signalbox.domain.account import AppRegistered, UserRegistered
 from signalbox.domain.errors import (
     InvalidField,

@@ -1,7 +1,7 @@
 """How fast SMS go through: accepted durably, answered after the submit_sm_resp, receipts on.
 
 Everything is real and on this machine: PostgreSQL, one web, one relay and one projector process,
-and the node SMSC; 256 connections. The figure that counts is the ratio to `GET /healthy` of the same
+and the node SMSC; 256 connections. What counts is the ratio to `GET /healthy` of the same
 web process in the same run, so that a busy machine does not matter much. By hand: `make bench`.
 """
 

@@ -40,11 +40,11 @@ HOLDER = f"""
     while len(keeper.held) < {PARTITIONS}:
         gevent.sleep(0.02)
     fence = keeper.fence(3)
+    before_s = now_s = monotonic()
     print(fence.epoch, flush=True)
-    before_s = monotonic()
-    while monotonic() - before_s < 1:  # until it was stopped and goes on
-        before_s = monotonic()
+    while now_s - before_s < 1:  # until it was stopped and goes on
         gevent.sleep(0.02)
+        before_s, now_s = now_s, monotonic()
     may_act = keeper.may_act(3)
     try:
         write = Write("link-1", 1, [LinkToggled(True)])

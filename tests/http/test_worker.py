@@ -12,6 +12,7 @@ import gevent
 import pytest
 from support.sms_proxy import TOKEN, Surface
 
+from signalbox.http import body, worker
 from signalbox.http.worker import Handler, Limits, Server
 
 LIMITS: Final = Limits(header_timeout_s=0.3, header_line_octets_max=1_000)
@@ -35,6 +36,22 @@ class Slow:
         resp.text = "done"
 
 
+class Stream:
+    """A resource whose answer's length nobody knows."""
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer in three pieces."""
+        resp.stream = (b"piece" for _ in range(3))
+
+
+class Broken:
+    """A resource whose answer ends in an accident."""
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Begin an answer."""
+        resp.stream = (b"x" * (1 // number) for number in (0, 1))
+
+
 @pytest.fixture
 def surface() -> Surface:
     return Surface()
@@ -43,7 +60,8 @@ def surface() -> Surface:
 @pytest.fixture
 def server(surface: Surface) -> Iterator[Any]:
     app = surface.app()
-    app.add_route("/slow", Slow())
+    for resource in (Slow(), Stream(), Broken()):
+        app.add_route(f"/{type(resource).__name__.lower()}", resource)
     server = Server(("127.0.0.1", 0), app, log=None, handler_class=Handler, limits=LIMITS)
     server.start()
     yield server
@@ -113,6 +131,29 @@ def test_an_idle_connection_is_not_a_slow_head(connect: Open) -> None:
     assert exchange(connection, LAST_GET).count(b"200 OK") == 2
 
 
+def test_a_silent_connection_is_closed(connect: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "IDLE_S", 0.2)
+    started_s = time.monotonic()
+    assert exchange(connect(), GET).count(b"200 OK") == 1
+    assert exchange(connect()) == b""
+    assert time.monotonic() - started_s < 2
+
+
+def test_who_leaves_in_the_middle_of_a_head_is_not_answered(connect: Open) -> None:
+    connection = connect()
+    connection.sendall(GET[:20])
+    connection.shutdown(socket.SHUT_WR)
+    assert exchange(connection) == b""
+
+
+def test_a_slow_body_is_408(connect: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body, "GRACE_S", 0.2)
+    monkeypatch.setattr(worker, "LINGER_S", 0.2)
+    answer = exchange(connect(), SEND + b"Content-Length: 100\r\n\r\n{")
+    assert status_of(answer) == 408
+    assert b"request body too slow" in answer
+
+
 @pytest.mark.parametrize("octets", [1_100, 20_000, 200_000])
 def test_a_long_header_line_is_431(connect: Open, octets: int) -> None:
     answer = exchange(connect(), GET[:-2] + b"X-Long: " + b"x" * octets + b"\r\n\r\n")
@@ -166,9 +207,9 @@ def test_a_path_is_decoded_once(connect: Open) -> None:
 
 
 def test_a_chunked_body_is_read(connect: Open, surface: Surface) -> None:
-    body = b'{"esme":1,"source":"1","destination":"123","message":"Hi"}'
+    message = b'{"esme":1,"source":"1","destination":"123","message":"Hi"}'
     connection = connect()
-    connection.sendall(CHUNKED + b"%x\r\n%s\r\n" % (len(body), body) + b"0\r\n\r\n")
+    connection.sendall(CHUNKED + b"%x\r\n%s\r\n" % (len(message), message) + b"0\r\n\r\n")
     assert exchange(connection, LAST_GET).count(b"200 OK") == 2
     assert surface.sending.requests[0].text == "Hi"
 
@@ -220,6 +261,21 @@ def test_a_small_body_nobody_read_does_not_disturb_the_next_request(connect: Ope
     answer = exchange(connect(), unread + LAST_GET)
     assert answer.count(b"HTTP/1.1 404") == 1
     assert answer.count(b"HTTP/1.1 200") == 1
+
+
+def test_an_answer_without_a_length_is_sent_in_chunks(connect: Open) -> None:
+    answer = exchange(connect(), LAST_GET.replace(b"/healthy", b"/stream"))
+    assert answer.endswith(b"5\r\npiece\r\n" * 3 + b"0\r\n\r\n")
+
+
+def test_an_accident_in_the_server_is_logged_and_answered(
+    connect: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = exchange(connect(), LAST_GET.replace(b"/healthy", b"/broken"))
+    assert status_of(answer) == 500
+    assert [(record.name, record.message) for record in caplog.records] == [
+        ("signalbox.http.worker", "answer failed")
+    ]
 
 
 def test_a_stopping_server_finishes_its_answers_and_closes_what_waits(

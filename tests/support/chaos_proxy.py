@@ -1,8 +1,10 @@
 """A loopback TCP proxy in front of PostgreSQL that loses answers and connections when told to.
 
-with ChaosProxy(database_url) as proxy:
-log = EventLog(proxy.url, SECRET_KEY)
-proxy.commits_to_cut = 1     # the next append is committed, its answer does not arrive
+    with ChaosProxy(database_url) as proxy:
+        log = EventLog(proxy.url, SECRET_KEY)
+        proxy.commits_to_cut = 1
+
+The next append is then committed, but its answer does not arrive.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from textwrap import dedent
 from typing import Final
 
+import gevent
+
 from signalbox.ops.children import ends_with_parent
 
 END_TIMEOUT_S: Final = 10.0
@@ -43,6 +45,7 @@ def running(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def line_of(process: subprocess.Popen[str]) -> str:
-    """Return the next line the process prints."""
+    """Return the next line the process prints; `gevent.Timeout` if it keeps silent."""
     assert process.stdout is not None
-    return process.stdout.readline().strip()
+    with gevent.Timeout(END_TIMEOUT_S):
+        return process.stdout.readline().strip()
