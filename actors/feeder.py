@@ -15,8 +15,10 @@ import gevent
 from eventsourcing.persistence import PersistenceError
 from gevent.event import Event
 
+from signalbox.actors.runtime import park
 from signalbox.actors.work import Tracked
 from signalbox.domain import message as messages
+from signalbox.eventstore import metrics
 from signalbox.eventstore.errors import Unavailable
 from signalbox.eventstore.postgres import Broken
 
@@ -81,7 +83,7 @@ class Feeder:
             self._wake.clear()
             again, self._again = self._again, set()
             try:
-                work = self._fetch(self._wanted, again)
+                work, last_seq = self._fetch(self._wanted, again)
                 self._tell(work)
             except (*Broken, PersistenceError, Unavailable) as error:
                 log.warning("inbox can't be read", extra={"error": str(error)})
@@ -89,10 +91,10 @@ class Feeder:
                 self._again |= again
                 self._wake.set()
                 continue
-            if work.messages:
-                self._after = max(self._after, work.messages[-1].seq)
+            self._after = max(self._after, last_seq)
 
-    def _fetch(self, messages_max: int, again: set[str]) -> Work:
+    def _fetch(self, messages_max: int, again: set[str]) -> tuple[Work, int]:
+        """Return the next messages, and how far the inbox was looked through."""
         wanted = {
             "actor": self._actor_id,
             "after": self._after,
@@ -101,21 +103,30 @@ class Feeder:
         }
         with self._log.pool.connection() as connection:
             rows = connection.execute(_QUERY, wanted, binary=True).fetchall()
-        found = [
-            self._tracked(seq, list(group)) for seq, group in groupby(rows, lambda row: row["seq"])
-        ]
-        return Work(found, more=len(found) == messages_max)
+        groups = [(seq, list(group)) for seq, group in groupby(rows, lambda row: row["seq"])]
+        found = [self._tracked(seq, group) for seq, group in groups]
+        work = Work([one for one in found if one], more=len(groups) == messages_max)
+        return work, groups[-1][0] if groups else 0
 
-    def _tracked(self, seq: int, rows: list[dict[str, Any]]) -> Tracked:
-        return track(
-            seq,
-            [
-                self._log.codec.read(
-                    row["originator_id"], row["originator_version"], row["topic"], row["state"]
-                )
-                for row in rows
-            ],
-        )
+    def _tracked(self, seq: int, rows: list[dict[str, Any]]) -> Tracked | None:
+        """Return a message; None, parked, when its stream can't be read: others must not wait."""
+        stream_id = rows[0]["originator_id"]
+        read = self._log.codec.read
+        try:
+            return track(
+                seq,
+                [
+                    read(stream_id, row["originator_version"], row["topic"], row["state"])
+                    for row in rows
+                ],
+            )
+        except (*Broken, PersistenceError, Unavailable):
+            raise
+        except Exception as error:
+            log.exception("message can't be read", extra={"actor": self._actor_id})
+            metrics.DEAD_LETTERS.labels("Feeder").inc()
+            park(self._log.pool, self._actor_id, stream_id, error)
+            return None
 
 
 def track(seq: int, recorded: Iterable[Recorded]) -> Tracked:

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 RESTORE_RETRY_S: Final = 0.5
 FULL_INBOX_RETRY_S: Final = 0.05
+ERROR_LETTERS_MAX: Final = 500
 
 
 class BoundedInbox:
@@ -141,15 +142,19 @@ class Actor(pykka.ThreadingActor):
         kind = type(message).__name__
         metrics.DEAD_LETTERS.labels(type(self).__name__).inc()
         log.error("message parked", extra={"actor": self.name, "kind": kind})
-        if self._pool is None:
-            return
-        letter = (self.name, f"{kind} {uuid7()}", f"{type(error).__name__}: {error}"[:500])
-        try:
-            with self._pool.connection() as connection:
-                connection.execute(
-                    "INSERT INTO signalbox.dead_letters (reader, subject, error)"
-                    " VALUES (%s, %s, %s)",
-                    letter,
-                )
-        except Broken:
-            log.exception("parked message is in the logs only", extra={"actor": self.name})
+        if self._pool is not None:
+            park(self._pool, self.name, f"{kind} {uuid7()}", error)
+
+
+def park(pool: Pool, reader: str, subject: str, error: Exception) -> None:
+    """Write down what could not be handled, once for each subject, for somebody to look into."""
+    letter = (reader, subject, f"{type(error).__name__}: {error}"[:ERROR_LETTERS_MAX])
+    try:
+        with pool.connection() as connection:
+            connection.execute(
+                "INSERT INTO signalbox.dead_letters (reader, subject, error) VALUES (%s, %s, %s)"
+                " ON CONFLICT (reader, subject) DO UPDATE SET error = excluded.error",
+                letter,
+            )
+    except Broken:
+        log.exception("what was parked is in the logs only", extra={"reader": reader})

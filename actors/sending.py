@@ -7,6 +7,7 @@ window) finds the message it made: the id is computed from the key, so the log i
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -21,6 +22,8 @@ from signalbox.domain.names import names_of
 from signalbox.eventstore.errors import Conflict, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from psycopg.rows import TupleRow
 
     from signalbox.actors.links import Links
@@ -62,37 +65,59 @@ class Sent:
     error: str = ""
 
 
+class Waiter:
+    """One caller who waits for the fate of one message."""
+
+    def __init__(self) -> None:
+        self._news = Event()
+        self._recorded: list[Recorded] = []
+
+    def tell(self, recorded: Recorded) -> None:
+        """Take an event of the message."""
+        self._recorded.append(recorded)
+        self._news.set()
+
+    def wait(self, message: domain.Message, version: int, wait_s: float) -> domain.Message:
+        """Return the message once every part has its first outcome, or as it is when time is up.
+
+        `message` has everything up to `version` in it.
+        """
+        with gevent.Timeout(wait_s, exception=False):
+            while message.needs_work:
+                self._news.wait()
+                self._news.clear()
+                news, self._recorded = self._recorded, []
+                message = _fold(message, [one for one in news if one.version > version])
+        return message
+
+
 class Outcomes:
     """Who waits for which message; fed by the follower."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
-        self._waiting: dict[str, tuple[Event, list[Recorded]]] = {}
+        self._waiters: dict[str, list[Waiter]] = {}
 
-    def expect(self, stream_id: str) -> None:
-        """Collect what is told of a message from now on."""
-        self._waiting[stream_id] = (Event(), [])
-
-    def forget(self, stream_id: str) -> None:
-        """Stop collecting."""
-        self._waiting.pop(stream_id, None)
+    @contextmanager
+    def expected(self, stream_id: str) -> Iterator[Waiter]:
+        """Collect what is told of a message while the caller is in here."""
+        waiter = Waiter()
+        waiters = self._waiters.setdefault(stream_id, [])
+        waiters.append(waiter)
+        try:
+            yield waiter
+        finally:
+            waiters.remove(waiter)
+            if not waiters:
+                del self._waiters[stream_id]
 
     def handle(self, row: TupleRow) -> None:
         """Take one row of the log."""
-        waiting = self._waiting.get(row[1])
-        if waiting is not None:
-            waiting[1].append(self._log.decode_row(row))
-            waiting[0].set()
-
-    def wait(self, stream_id: str, message: domain.Message, wait_s: float) -> domain.Message:
-        """Return the message once every part has its first outcome, or as it is when time is up."""
-        news, recorded = self._waiting[stream_id]
-        with gevent.Timeout(wait_s, exception=False):
-            while message.needs_work:
-                news.wait()
-                news.clear()
-                message = _fold(message, recorded)
-        return message
+        waiters = self._waiters.get(row[1])
+        if waiters:
+            recorded = self._log.decode_row(row)
+            for waiter in waiters:
+                waiter.tell(recorded)
 
 
 class Sending:
@@ -129,18 +154,16 @@ class Sending:
         for generation in range(GENERATIONS_MAX):
             message_id = self._message_id(request, generation)
             stream_id = domain.stream_of(message_id)
-            self._outcomes.expect(stream_id)
-            try:
-                return self._send_as(message_id, stream_id, request)
-            except Conflict:
-                earlier = self._earlier(message_id, request)
-                if earlier is not None:
-                    return earlier
-            finally:
-                self._outcomes.forget(stream_id)
+            with self._outcomes.expected(stream_id) as waiter:
+                try:
+                    return self._send_as(message_id, request, waiter)
+                except Conflict:
+                    earlier = self._earlier(message_id, request, waiter)
+                    if earlier is not None:
+                        return earlier
         raise IdempotencyConflict
 
-    def _send_as(self, message_id: str, stream_id: str, request: SendRequest) -> Sent:
+    def _send_as(self, message_id: str, request: SendRequest, waiter: Waiter) -> Sent:
         command = domain.AcceptMessage(
             app_id=request.app_id,
             task_id=self._task_ids.take(),
@@ -152,6 +175,7 @@ class Sending:
             request_digest=self._digest(request) if request.idempotency_key else "",
             parts_max=self._parts_max,
         )
+        stream_id = domain.stream_of(message_id)
         ask = Accept(stream_id, command, request.by, request.request_id, AsyncResult())
         self._links.accept(request.link_id, ask)
         try:
@@ -160,7 +184,7 @@ class Sending:
             raise Unavailable("store does not answer") from None
         assert ask.accepted is not None, ask
         message = domain.evolve(None, ask.accepted, 0.0)
-        message = self._outcomes.wait(stream_id, message, self._send_wait_s)
+        message = waiter.wait(message, 1, self._send_wait_s)
         return _sent(message_id, command.task_id, command.transaction_id, message)
 
     def _message_id(self, request: SendRequest, generation: int) -> str:
@@ -190,8 +214,8 @@ class Sending:
             request.transaction_id,
         )
 
-    def _earlier(self, message_id: str, request: SendRequest) -> Sent | None:
-        """Return what an earlier request with this key got; None when its window is over.
+    def _earlier(self, message_id: str, request: SendRequest, waiter: Waiter) -> Sent | None:
+        """Return what became of an earlier request with this key; None when its window is over.
 
         Raises: `IdempotencyConflict` when it asked for something else.
         """
@@ -204,15 +228,14 @@ class Sending:
             raise IdempotencyConflict
         message = domain.evolve(None, first.event, first.at_s)
         message = _fold(message, recorded[1:])
+        message = waiter.wait(message, recorded[-1].version, self._send_wait_s)
         return _sent(message_id, first.event.task_id, first.event.transaction_id, message)
 
 
-def _fold(message: domain.Message, recorded: list[Recorded]) -> domain.Message:
-    """Apply and use up the events."""
+def _fold(message: domain.Message, recorded: Iterable[Recorded]) -> domain.Message:
     for one in recorded:
         assert isinstance(one.event, domain.Event), one
         message = domain.evolve(message, one.event, one.at_s)
-    recorded.clear()
     return message
 
 

@@ -10,6 +10,7 @@ import base64
 import hmac
 import os
 from hashlib import blake2b
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from signalbox.eventstore.postgres import Pool
 
 NONCE_OCTETS: Final = 12
 KEY_OCTETS: Final = 32
+REMEMBERED_S: Final = 60.0  # how long a process goes on with a key after another destroyed it
 
 
 def derive(secret_key: str, purpose: str) -> bytes:
@@ -81,12 +83,14 @@ class TenantKeys:
         self._pool = pool
         self._wrapping = AESGCM(derive(secret_key, "tenant keys"))
         self._ciphers: dict[str, AESGCM | None] = {}  # None: destroyed, and never made again
+        self._forgotten_s = monotonic()
 
     def cipher(self, tenant_id: str) -> AESGCM:
         """Return the tenant's cipher for writing, making its key the first time.
 
         Raises: `TenantErased`.
         """
+        self._forget_now_and_then()
         cached = self._ciphers.get(tenant_id)
         if cached is not None:
             return cached
@@ -109,6 +113,7 @@ class TenantKeys:
 
         Raises: `ValueError` when SECRET_KEY is not the one the key was wrapped with.
         """
+        self._forget_now_and_then()
         if tenant_id in self._ciphers:
             return self._ciphers[tenant_id]
         with self._pool.connection() as connection:
@@ -138,5 +143,11 @@ class TenantKeys:
         self.forget()
 
     def forget(self) -> None:
-        """Drop the cache; called now and then: a key destroyed elsewhere is gone here too."""
+        """Drop the cache."""
         self._ciphers.clear()
+        self._forgotten_s = monotonic()
+
+    def _forget_now_and_then(self) -> None:
+        """A key that another process destroyed is gone here, too, after a while."""
+        if monotonic() - self._forgotten_s > REMEMBERED_S:
+            self.forget()

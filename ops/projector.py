@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IDLE_S: Final = 0.5  # how often a turn is prolonged, or another's looked at, when nothing happens
-GATHER_S: Final = 0.02  # events of that time are applied together: fewer transactions under load
+GATHER_S: Final = 0.05  # events of that time are applied together: fewer transactions under load
 RETRY_S: Final = 0.5
 
 

@@ -29,7 +29,9 @@ TICK: Final = "tick"
 class Counter(Actor):
     """Adds up what it is told; a function it is told is called instead."""
 
-    def __init__(self, pool: Pool | None = None, restore: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, pool: Pool | None = None, restore: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__("counter", pool)
         self._load = restore
         self.restored = 0

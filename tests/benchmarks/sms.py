@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from support.processes import Installation
 from support.smsc import NODE, NodeSmsc
 
 from signalbox.ops.embedded import EmbeddedPostgres
+from signalbox.ops.preflight import free_port
 
 if TYPE_CHECKING:
     from support.processes import Client
@@ -32,20 +34,45 @@ CONNECTIONS: Final = 256
 SECONDS: Final = float(os.environ.get("BENCH_SECONDS", "8"))
 HERE: Final = Path(__file__).parent
 BAR: Final = 0.35
+PLAIN: Final = """
+from gevent import monkey; monkey.patch_all()
+import sys, falcon
+from gevent.pywsgi import WSGIServer
+class Healthy:
+    def on_get(self, req, resp):
+        resp.media = {"status": "ok"}
+app = falcon.App()
+app.add_route("/healthy", Healthy())
+WSGIServer(("127.0.0.1", int(sys.argv[1])), app, log=None, error_log=None).serve_forever()
+"""
 BAR_AT_40_MS: Final = {50: 800, 200: 1200}
 
 
 def main() -> None:
     """Measure without latency, then at 40 ms with windows of 50 and 200."""
     print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} CPUs")
+    plain = _measure_plain()
     healthy, send = _measure(window=200, latency_ms=0)
+    print(f"plain pywsgi        {plain['per_second']:8.0f}/s  {_latencies(plain)}")
     print(f"GET /healthy        {healthy['per_second']:8.0f}/s  {_latencies(healthy)}")
     print(f"POST /sms/send      {send['per_second']:8.0f}/s  {_latencies(send)}")
-    print(f"ratio               {send['per_second'] / healthy['per_second']:8.2f}    bar {BAR}")
+    print(f"ratio to /healthy   {send['per_second'] / healthy['per_second']:8.2f}    bar {BAR}")
+    print(f"ratio to plain      {send['per_second'] / plain['per_second']:8.2f}")
     for window, bar in BAR_AT_40_MS.items():
         _, send = _measure(window=window, latency_ms=40)
         rate = f"{send['per_second']:7.0f}/s"
         print(f"at 40 ms, window {window:<4}{rate}  {_latencies(send)}  bar {bar}")
+
+
+def _measure_plain() -> dict[str, Any]:
+    """Measure the stock server under an application that does nothing, for comparison."""
+    port = free_port()
+    with subprocess.Popen([sys.executable, "-c", PLAIN, str(port)]) as server:
+        try:
+            _wait_for(port)
+            return _load(port, [_healthy()])
+        finally:
+            server.terminate()
 
 
 def _measure(*, window: int, latency_ms: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -106,6 +133,18 @@ def _wait_for_receipts(smsc: NodeSmsc, wanted: int) -> None:
     deadline_s = time.monotonic() + 30
     while smsc.stats()["receipts"] < wanted and time.monotonic() < deadline_s:
         time.sleep(0.2)
+
+
+def _wait_for(port: int) -> None:
+    deadline_s = time.monotonic() + 10
+    while time.monotonic() < deadline_s:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise TimeoutError(f"nothing listens on port {port}")
 
 
 def _latencies(result: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signalbox.domain.errors import TenantErased
+from signalbox.eventstore import secrets
 from signalbox.eventstore.log import EventLog
 from signalbox.eventstore.secrets import SecretBox, TenantKeys
 
@@ -83,3 +84,15 @@ def test_a_destroyed_key_is_asked_for_once(event_log: EventLog) -> None:
     assert keys.reading_cipher("acme") is None
     event_log.pool.close()
     assert keys.reading_cipher("acme") is None
+
+
+def test_a_key_that_another_process_destroyed_is_gone_here_after_a_while(
+    event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = TenantKeys(event_log.pool, "a secret key")
+    theirs = TenantKeys(event_log.pool, "a secret key")
+    ours.cipher("app-2")
+    theirs.destroy("app-2")
+    assert ours.reading_cipher("app-2") is not None
+    monkeypatch.setattr(secrets, "REMEMBERED_S", 0.0)
+    assert ours.reading_cipher("app-2") is None

@@ -44,7 +44,7 @@ _handsets = count(1)
 class StartGateway(Protocol):
     """Starts a `Gateway` on the test's own log; the fixture `start_gateway`."""
 
-    def __call__(self, *ports: int, **changes: Any) -> Gateway: ...  # noqa: ANN401, D102
+    def __call__(self, *ports: int, **changes: Any) -> Gateway: ...  # noqa: ANN401
 
 
 def handset(tail: str = "0000") -> str:

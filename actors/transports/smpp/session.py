@@ -40,6 +40,7 @@ PDU_COMPLETION_S: Final = 10.0
 FULL_INBOX_RETRY_S: Final = 0.01
 WATCH_S: Final = 0.25
 BIND_REFUSED: Final = "bind refused"
+UNBOUND: Final = "unbound"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,7 @@ class Session:
         self._outgoing: deque[bytes] = deque()
         self._wake = Event()
         self._unbound = Event()
+        self._unbinding = False
         self._socket: socket.socket | None = None
         self._framer = Framer()
         self._ended = False
@@ -336,9 +338,10 @@ class Session:
     # the end
 
     def _unbind(self) -> None:
+        self._unbinding = True
         self.send([codec.encode_unbind(self.next_sequence())])
         self._unbound.wait(self._endpoint.response_timeout_s)
-        self._end("unbound")
+        self._end(UNBOUND)
 
     def _nack_and_end(self, error: FramingError) -> None:
         log.error("framing lost", extra={"link": self._label, "length": error.length})
@@ -351,6 +354,8 @@ class Session:
         if self._ended:
             return
         self._ended = True
+        if self._unbinding:
+            reason = UNBOUND  # Some answer, some just close.
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.close()
