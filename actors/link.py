@@ -91,9 +91,9 @@ class LinkActor(Actor):
 
     @override
     def restore(self) -> None:
-        self._link = links.Link(self._link_id)
-        self._version = 0
-        for recorded in self._log.read(self.name):
+        history = self._log.read(self.name)
+        self._link, self._version = links.Link(self._link_id), 0
+        for recorded in history:
             self._apply(recorded)
 
     @override
@@ -137,6 +137,9 @@ class LinkActor(Actor):
     def _decide(self, ask: Decide) -> None:
         try:
             events = links.decide(self._link, ask.command)
+            if not events:
+                self.restore()  # "Nothing to do" must not come from a state that is behind.
+                events = links.decide(self._link, ask.command)
             if not events:
                 ask.reply.set(self._link)
                 return

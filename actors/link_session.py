@@ -15,7 +15,7 @@ import logging
 from dataclasses import dataclass
 from random import random
 from time import monotonic, time
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
@@ -282,7 +282,8 @@ class LinkSession(Actor):
         self._in_flight.clear()
         self._doubt(in_flight, ended.reason)
         retry_in_s = self._retry_in_s(ended.bind_status) if self._wants_connection else 0.0
-        log.warning("link down", extra={"link": self._label, "reason": ended.reason})
+        level = logging.WARNING if self._wants_connection else logging.INFO
+        log.log(level, "link down", extra={"link": self._label, "reason": ended.reason})
         if ended.bind_status is None:
             self._tell_log(sessions.RecordLoss(ended.reason, retry_in_s))
         else:
@@ -486,7 +487,7 @@ class LinkSession(Actor):
                 self._submission.retry_age_s_max,
             )
             events = self._decide(tracked, command, now_s, writes)
-            self._count(events)
+            self._tell_operators(tracked, events)
             if response.status == 0 and events:
                 submitted += self._named(tracked, slot.part, response.message_id)
             self._after(tracked, slot, done)
@@ -541,7 +542,7 @@ class LinkSession(Actor):
                 continue
             command = messages.RecordSilence(slot.part, reason, self._spec.in_doubt)
             events = self._decide(tracked, command, time(), writes)
-            self._count(events)
+            self._tell_operators(tracked, events)
             self._after(tracked, slot, done)
         if writes:
             self._when_stored(self._append(writes, done=done), [w.stream_id for w in writes])
@@ -703,7 +704,9 @@ class LinkSession(Actor):
             self._day_version += 1
         self._when_stored(self._append([write]), [])
 
-    def _count(self, events: Sequence[messages.Event]) -> None:
+    def _tell_operators(self, tracked: Tracked, events: Sequence[messages.Event]) -> None:
+        """Count what became of a submit; log what went wrong, by the message's id alone."""
+        about = {"link": self._label, "message_id": messages.id_of(tracked.stream_id)}
         for event in events:
             match event:
                 case messages.MessageSubmitted():
@@ -712,16 +715,14 @@ class LinkSession(Actor):
                     metrics.REFUSED.labels(self._label, describe(status)).inc()
                     if retry_in_s is None:
                         metrics.FAILED.labels(self._label).inc()
-                case messages.SubmitOutcomeUnknown():
+                        failed = {**about, "part": event.part, "error": event.error}
+                        log.warning("part failed", extra=failed)
+                case messages.SubmitOutcomeUnknown(part, reason, resolution):
                     metrics.IN_DOUBT.labels(self._label).inc()
-                case (
-                    messages.MessageAccepted()
-                    | messages.SubmitAttempted()
-                    | messages.ReceiptRecorded()
-                ):
-                    pass
+                    doubt = {**about, "part": part, "reason": reason, "resolution": resolution}
+                    log.warning("submit in doubt", extra=doubt)
                 case _:
-                    assert_never(event)
+                    pass
 
     # time
 

@@ -66,7 +66,7 @@ class Sessions:
         for link_id in self._by_partition.get(partition, ()):
             ref = self._running.pop(link_id, None)
             if ref is not None:
-                log.warning("link given up", extra={"link": link_id})
+                log.info("link given up", extra={"link": link_id})
                 ref.stop(block=False)
 
     def changed(self, link: domain.Link) -> None:
