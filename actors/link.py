@@ -95,6 +95,7 @@ class LinkActor(Actor):
         self._link, self._version = links.Link(self._link_id), 0
         for recorded in history:
             self._apply(recorded)
+        self._published(self._link)
 
     @override
     def receive(self, message: object) -> None:
@@ -107,6 +108,7 @@ class LinkActor(Actor):
                 self._decided(message)
             case Followed(recorded) if recorded.version == self._version + 1:
                 self._apply(recorded)
+                self._published(self._link)
             case Followed(recorded) if recorded.version > self._version:
                 self.restore()
 
@@ -114,7 +116,6 @@ class LinkActor(Actor):
         assert isinstance(recorded.event, links.Event), recorded
         self._link = links.evolve(self._link, recorded.event)
         self._version = recorded.version
-        self._published(self._link)
 
     def _accept(self, ask: Accept) -> None:
         try:

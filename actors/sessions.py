@@ -60,6 +60,8 @@ class Sessions:
         for link_id in self._by_partition.get(fence.partition, ()):
             log.info("link taken over", extra={"link": link_id, "epoch": fence.epoch})
             self._running[link_id] = self._start(link_id, fence)
+            # Whoever switched it while the actor was being started could tell nobody.
+            self.changed(self._links.link(link_id))
 
     def lost(self, partition: int) -> None:
         """Stop the links of a partition at once; somebody else may act for them already."""

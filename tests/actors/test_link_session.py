@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 from socket import create_server
+from typing import Any
 
 import gevent
 import pytest
@@ -219,12 +220,43 @@ def test_a_link_switched_off_finishes_its_window_and_leaves_the_rest_for_later(
         gateway.close()
 
 
+def test_a_link_switched_while_its_session_starts_hears_of_it(
+    smsc: NodeSmsc, start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = LinkSession.start
+
+    def start_slowly(*args: Any) -> Any:  # noqa: ANN401
+        ref = start(*args)
+        gevent.sleep(0.3)
+        return ref
+
+    monkeypatch.setattr(LinkSession, "start", start_slowly)
+    gateway = start_gateway(smsc.port, enabled=False)
+    gevent.sleep(0.1)
+    gateway.links.toggle(1, True, "", by="test")  # noqa: FBT003
+    assert gateway.send(handset()).status == "submitted"
+
+
+def test_switching_on_what_is_on_leaves_the_link_alone(
+    smsc: NodeSmsc, start_gateway: StartGateway
+) -> None:
+    gateway = start_gateway(smsc.port)
+    for enabled in (False, True):
+        gateway.links.toggle(1, enabled, "", by="test")
+    gateway.send(handset())
+    before = gateway.events(LinkBound, LinkLost)
+    gateway.links.toggle(1, True, "again", by="test")  # noqa: FBT003
+    assert gateway.send(handset()).status == "submitted"
+    assert gateway.events(LinkBound, LinkLost) == before
+
+
 def test_a_gateway_that_stops_waits_for_its_answers_and_unbinds(
     start_gateway: StartGateway,
 ) -> None:
     with NodeSmsc(RESP_DELAY_MS=300) as slow:
         gateway = start_gateway(slow.port, send_wait_s=0.1)
         message_id = gateway.send(handset()).message_id
+        eventually(lambda: slow.stats()["submits"] == 1)
         gateway.close()
         assert slow.stats()["sessions"] == 0
     assert gateway.names(message_id)[:3] == [

@@ -1,6 +1,6 @@
 """The gateway below the SMS proxy's HTTP surface, as small as the surface's tests need it."""
 
-# ruff: noqa: D102, FBT001  the methods are those of signalbox.http.sms_proxy.ports
+# ruff: noqa: FBT001  the methods are those of signalbox.http.sms_proxy.ports
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
