@@ -12,40 +12,53 @@ attempt is durable, nothing at all once the lease is not certain any more.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from random import random
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from signalbox.actors.desk import Desk, Located, Patience
+from signalbox.actors.changes import Changes
+from signalbox.actors.desk import Desk, Located
 from signalbox.actors.feeder import Feeder, Work
+from signalbox.actors.link_messages import (
+    Attempted,
+    Connect,
+    LinkChanged,
+    LinkPlan,
+    Pump,
+    Stop,
+    Stored,
+    Tenure,
+    Tick,
+    WorkWaits,
+)
 from signalbox.actors.runtime import Actor
 from signalbox.actors.transports.smpp import codec
 from signalbox.actors.transports.smpp.session import (
     Bound,
     Delivery,
     Ended,
-    Endpoint,
     Received,
     Session,
 )
+from signalbox.actors.window import Window
+from signalbox.actors.wire_log import WireLog
 from signalbox.actors.work import Line, Memory, Slot, Tracked
 from signalbox.domain import link as links
 from signalbox.domain import message as messages
 from signalbox.domain import session as sessions
-from signalbox.domain.command_status import CommandStatus, bind_policy, describe, submit_policy
+from signalbox.domain.command_status import CommandStatus, bind_policy, submit_policy
 from signalbox.domain.pacing import Backoff, Throttle, TokenBucket
 from signalbox.domain.receipts import correlation_key, is_receipt, lookup_keys, receipt_text
 from signalbox.domain.receipts import read_receipt as read_receipt_of
 from signalbox.eventstore import metrics
 from signalbox.eventstore.errors import Conflict, FenceLost
 from signalbox.eventstore.journal import Append, Write
-from signalbox.eventstore.recorder import Fence, SubmittedPart
+from signalbox.eventstore.recorder import SubmittedPart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from gevent.event import AsyncResult
     from gevent.event import Event as GeventEvent
@@ -58,96 +71,6 @@ log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.25
 FETCH_MIN: Final = 50
-LATE_MAX: Final = 1_000  # submits whose answer may still come after their timeout
-DAY_LETTERS: Final = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """How this link's submits are made, beside what `LinkSpec` says."""
-
-    registered_delivery: int = 1
-    validity_period: str = ""
-    service_type: str = ""
-    dlr_by_text: bool = False
-    retry_age_s_max: float = 1200
-    reconnect_initial_s: float = 1
-    reconnect_max_s: float = 60
-
-
-@dataclass(frozen=True, slots=True)
-class LinkPlan:
-    """What a relay needs beside the link's events to act for it."""
-
-    endpoint: Endpoint
-    submission: Submission
-    patience: Patience
-
-
-@dataclass(frozen=True, slots=True)
-class Tenure:
-    """The lease a session acts under; `holds` is asked before every effect."""
-
-    owner: str
-    fence: Fence
-    holds: Callable[[], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """Time has passed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Connect:
-    """The wait before the next connection is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pump:
-    """A token, a retry or new work is due."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkWaits:
-    """Somebody put messages into the inbox of some link."""
-
-
-@dataclass(frozen=True, slots=True)
-class LinkChanged:
-    """The log has a new state of this link."""
-
-    link: links.Link
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Drain, unbind, and set `done`."""
-
-    done: GeventEvent
-
-
-@dataclass(frozen=True, slots=True)
-class Attempted:
-    """The attempts are stored; their PDUs may leave."""
-
-    slots: Sequence[Slot]
-    result: AsyncResult
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An append is through: the deliveries it stands for can be answered."""
-
-    stream_ids: Sequence[str]
-    deliveries: Sequence[Delivery]
-    result: AsyncResult
-
-
-@dataclass(slots=True)
-class _InFlight:
-    slot: Slot
-    sent_s: float
 
 
 class LinkSession(Actor):
@@ -187,12 +110,12 @@ class LinkSession(Actor):
         self._draining = self._done is not None
         self._more, self._news = True, False
         self._memory, self._line = Memory(), Line()
-        self._in_flight: dict[int, _InFlight] = {}
-        self._late: dict[int, Slot] = {}
+        self._window = Window(self._label)
         self._unsent: list[Slot] = []
-        self._reserved = 0
         self._pump_at_s = 0.0
-        self._day, self._day_version, self._wire = "", 0, sessions.Session()
+        self._wire_log = WireLog(
+            self._link.link_id, self._log, self._journal, self._store_wire_events
+        )
         self._feeder = Feeder(self._log, self.name, self.actor_ref.tell)
         self._desk = Desk(
             self._log,
@@ -202,7 +125,7 @@ class LinkSession(Actor):
             self._tenure.fence,
             self.actor_ref.tell,
         )
-        self._tell_log(sessions.ClaimLink(self._tenure.owner, self._tenure.fence.epoch))
+        self._wire_log.tell(sessions.ClaimLink(self._tenure.owner, self._tenure.fence.epoch))
         self._connect_in(0)
         self.tell_later(TICK_S, Tick())
 
@@ -267,7 +190,7 @@ class LinkSession(Actor):
         self._backoff.bound(monotonic())
         metrics.BOUND.labels(self._label).set(1)
         log.info("link bound", extra={"link": self._label})
-        self._tell_log(sessions.RecordBind(smsc_id))
+        self._wire_log.tell(sessions.RecordBind(smsc_id))
         self._send(self._unsent)
         self._unsent = []
 
@@ -276,18 +199,14 @@ class LinkSession(Actor):
         self._is_bound = self._unbinding = False
         self._backoff.lost(monotonic())
         metrics.BOUND.labels(self._label).set(0)
-        metrics.WINDOW.labels(self._label).set(0)
-        self._late.clear()
-        in_flight = [flight.slot for flight in self._in_flight.values()]
-        self._in_flight.clear()
-        self._doubt(in_flight, ended.reason)
+        self._doubt(self._window.abandon(), ended.reason)
         retry_in_s = self._retry_in_s(ended.bind_status) if self._wants_connection else 0.0
         level = logging.WARNING if self._wants_connection else logging.INFO
         log.log(level, "link down", extra={"link": self._label, "reason": ended.reason})
         if ended.bind_status is None:
-            self._tell_log(sessions.RecordLoss(ended.reason, retry_in_s))
+            self._wire_log.tell(sessions.RecordLoss(ended.reason, retry_in_s))
         else:
-            self._tell_log(sessions.RecordBindRefusal(ended.reason, retry_in_s))
+            self._wire_log.tell(sessions.RecordBindRefusal(ended.reason, retry_in_s))
         self._connect_in(retry_in_s)
 
     def _connect_in(self, delay_s: float) -> None:
@@ -307,11 +226,12 @@ class LinkSession(Actor):
 
     def _leave(self) -> None:
         """Unbind once nothing waits for an answer any more."""
-        if self._in_flight or self._reserved:
+        if self._window.in_use:
             return
         if self._session is None:
             if self._done is not None:
-                self._done.set()
+                # With the lease goes the right to write, so first all that waits is stored.
+                self._append(Changes(self._label)).rawlink(lambda _, done=self._done: done.set())
         elif self._is_bound:
             self._is_bound, self._unbinding = False, True
             self._session.unbind()
@@ -323,7 +243,6 @@ class LinkSession(Actor):
             self._session.abort(reason)
             self._session = None
         metrics.BOUND.labels(self._label).set(0)
-        metrics.WINDOW.labels(self._label).set(0)
 
     def _close_helpers(self) -> None:
         for helper in (self._feeder, self._desk):
@@ -371,7 +290,7 @@ class LinkSession(Actor):
 
     def _admit(self, now_mono_s: float) -> list[Slot]:
         slots: list[Slot] = []
-        room = self._spec.window - len(self._in_flight) - self._reserved
+        room = self._spec.window - self._window.in_use
         if now_mono_s < self._throttle.paused_until_s or not self._tenure.holds():
             return slots
         self._bucket.set_rate(self._spec.tps * self._throttle.factor, now_mono_s)
@@ -382,7 +301,7 @@ class LinkSession(Actor):
     def _schedule(self, now_s: float, now_mono_s: float) -> None:
         """Come back when a token, the end of a pause or a retry is due."""
         delays = []
-        if self._line.ready and len(self._in_flight) + self._reserved < self._spec.window:
+        if self._line.ready and self._window.in_use < self._spec.window:
             pause_s = self._throttle.paused_until_s - now_mono_s
             delays.append(max(pause_s, self._bucket.wait_s(now_mono_s)))
         retry_at_s = self._line.next_at_s()
@@ -397,21 +316,21 @@ class LinkSession(Actor):
 
     def _attempt(self, slots: list[Slot], now_s: float) -> None:
         attempted: list[Slot] = []
-        writes: list[Write] = []
+        changes = Changes(self._label)
         for slot in slots:
             tracked = self._memory.get(slot.stream_id)
             if tracked is None:
                 continue
             command = messages.AttemptSubmit(slot.part, self._link.link_id)
-            if self._decide(tracked, command, now_s, writes):
+            if changes.decide(tracked, command, now_s):
                 attempted.append(slot)
-        if writes:
-            self._reserved += len(attempted)
-            result = self._append(writes)
+        if attempted:
+            self._window.reserve(len(attempted))
+            result = self._append(changes)
             result.rawlink(lambda done: self._tell_self(Attempted(attempted, done)))
 
     def _attempted(self, attempted: Attempted) -> None:
-        self._reserved -= len(attempted.slots)
+        self._window.reserve(-len(attempted.slots))
         if not attempted.result.successful():
             self._failed({slot.stream_id for slot in attempted.slots}, attempted.result)
         elif self._is_bound:
@@ -434,10 +353,9 @@ class LinkSession(Actor):
             except codec.EncodeError as error:
                 self._unencodable(tracked, slot.part, error)
                 continue
-            self._in_flight[sequence] = _InFlight(slot, sent_s)
+            self._window.sent(sequence, slot, sent_s)
         if pdus and self._session is not None:
             self._session.send(pdus)
-        metrics.WINDOW.labels(self._label).set(len(self._in_flight))
 
     def _pdu(self, sequence: int, tracked: Tracked, part: int) -> bytes:
         how = self._submission
@@ -460,21 +378,17 @@ class LinkSession(Actor):
     def _respond(self, responses: Iterable[codec.SubmitSmResp]) -> None:
         settled: list[tuple[Slot, codec.SubmitSmResp]] = []
         for response in responses:
-            flight = self._in_flight.pop(response.sequence, None)
-            slot = flight.slot if flight else self._late.pop(response.sequence, None)
+            slot = self._window.answered(response.sequence)
             if slot is None:
                 metrics.STRAY_PDUS.labels(self._label, "response").inc()
             else:
                 settled.append((slot, response))
         if settled:
-            metrics.WINDOW.labels(self._label).set(len(self._in_flight))
             self._settle(settled)
 
     def _settle(self, settled: list[tuple[Slot, codec.SubmitSmResp]]) -> None:
         now_s = time()
-        writes: list[Write] = []
-        done: list[str] = []
-        submitted: list[SubmittedPart] = []
+        changes = Changes(self._label)
         for slot, response in settled:
             tracked = self._memory.get(slot.stream_id)
             if tracked is None:
@@ -486,16 +400,12 @@ class LinkSession(Actor):
                 self._throttled(response.status),
                 self._submission.retry_age_s_max,
             )
-            events = self._decide(tracked, command, now_s, writes)
-            self._tell_operators(tracked, events)
-            if response.status == 0 and events:
-                submitted += self._named(tracked, slot.part, response.message_id)
-            self._after(tracked, slot, done)
-        if writes:
-            result = self._append(writes, done=done, submitted=submitted)
-            self._when_stored(result, [write.stream_id for write in writes])
-            if submitted:
-                result.rawlink(self._look_again)
+            if changes.decide(tracked, command, now_s) and response.status == 0:
+                changes.submitted += self._named(tracked, slot.part, response.message_id)
+            self._after(tracked, slot, changes)
+        result = self._store(changes)
+        if changes.submitted:
+            result.rawlink(self._look_again)
         if any(submit_policy(r.status).kind == "session" for _, r in settled):
             self._break("the SMSC lost the session")
 
@@ -514,7 +424,7 @@ class LinkSession(Actor):
         self._throttle.on_throttled(now_s)
         pause_s = self._throttle.paused_until_s - now_s
         if self._throttle.paused_until_s != paused_s:
-            self._tell_log(sessions.RecordThrottle(pause_s, self._throttle.factor))
+            self._wire_log.tell(sessions.RecordThrottle(pause_s, self._throttle.factor))
         return pause_s
 
     def _named(self, tracked: Tracked, part: int, smsc_id: str) -> list[SubmittedPart]:
@@ -525,27 +435,24 @@ class LinkSession(Actor):
         self._memory.name(key, tracked.stream_id, part)
         return [SubmittedPart(self._spec.account, key, tracked.stream_id, part)]
 
-    def _after(self, tracked: Tracked, slot: Slot, done: list[str]) -> None:
+    def _after(self, tracked: Tracked, slot: Slot, changes: Changes) -> None:
         """Line the part up again if it is to be retried; close the message's work if it is over."""
         self._line_up(tracked, [slot.part])
         if not tracked.message.needs_work:
-            done.append(tracked.stream_id)
+            changes.done.append(tracked.stream_id)
             self._memory.settled(tracked)
 
     def _doubt(self, slots: Iterable[Slot], reason: str) -> None:
         """Nobody knows whether these parts arrived; the link's policy says what follows."""
-        writes: list[Write] = []
-        done: list[str] = []
+        changes = Changes(self._label)
         for slot in slots:
             tracked = self._memory.get(slot.stream_id)
             if tracked is None:
                 continue
             command = messages.RecordSilence(slot.part, reason, self._spec.in_doubt)
-            events = self._decide(tracked, command, time(), writes)
-            self._tell_operators(tracked, events)
-            self._after(tracked, slot, done)
-        if writes:
-            self._when_stored(self._append(writes, done=done), [w.stream_id for w in writes])
+            changes.decide(tracked, command, time())
+            self._after(tracked, slot, changes)
+        self._store(changes)
 
     def _break(self, reason: str) -> None:
         self._is_bound = False  # Nothing more goes to that session, though its end is yet to come.
@@ -587,8 +494,7 @@ class LinkSession(Actor):
         self, known: list[tuple[Tracked, int, Receipt]], deliveries: Sequence[Delivery]
     ) -> None:
         now_s = time()
-        writes: list[Write] = []
-        done: list[str] = []
+        changes = Changes(self._label)
         for tracked, part, receipt in known:
             current = self._memory.get(tracked.stream_id) or tracked
             command = messages.RecordReceipt(
@@ -600,59 +506,29 @@ class LinkSession(Actor):
                 receipt.done_date,
             )
             had_work = current.message.needs_work
-            if self._decide(current, command, now_s, writes):
-                metrics.RECEIPTS.labels(self._label, receipt.status).inc()
+            changes.decide(current, command, now_s)
             if had_work and not current.message.needs_work:
-                done.append(current.stream_id)
+                changes.done.append(current.stream_id)
         # Without news the answer still waits for what was stored before: an empty append is free.
-        self._when_stored(
-            self._append(writes, done=done), [write.stream_id for write in writes], deliveries
-        )
+        self._store(changes, deliveries)
 
     # the log
 
-    def _decide(
-        self, tracked: Tracked, command: messages.Command, now_s: float, writes: list[Write]
-    ) -> tuple[messages.Event, ...]:
-        """Decide, apply, and add what is to be stored to `writes`, one entry per message."""
-        events = messages.decide(tracked.message, command, now_s)
-        if not events:
-            return events
-        first_version = tracked.version + 1
-        tracked.evolve(events, now_s)
-        last = writes[-1] if writes else None
-        if last is not None and last.stream_id == tracked.stream_id:
-            writes[-1] = Write(
-                last.stream_id, last.first_version, (*last.events, *events), last.tenant_id
-            )
-        else:
-            writes.append(Write(tracked.stream_id, first_version, events, tracked.tenant_id))
-        return events
-
-    def _append(
-        self,
-        writes: Sequence[Write],
-        *,
-        done: Sequence[str] = (),
-        submitted: Sequence[SubmittedPart] = (),
-    ) -> AsyncResult:
-        return self._journal.append(
-            Append(
-                writes=writes,
-                by=self.name,
-                fence=self._tenure.fence,
-                done=done,
-                submitted=submitted,
-            )
+    def _append(self, changes: Changes) -> AsyncResult:
+        append = Append(
+            writes=changes.writes,
+            by=self.name,
+            fence=self._tenure.fence,
+            done=changes.done,
+            submitted=changes.submitted,
         )
+        return self._journal.append(append)
 
-    def _when_stored(
-        self,
-        result: AsyncResult,
-        stream_ids: Sequence[str],
-        deliveries: Sequence[Delivery] = (),
-    ) -> None:
+    def _store(self, changes: Changes, deliveries: Sequence[Delivery] = ()) -> AsyncResult:
+        """Append, and come back to `Stored`."""
+        result, stream_ids = self._append(changes), changes.stream_ids
         result.rawlink(lambda done: self._tell_self(Stored(stream_ids, deliveries, done)))
+        return result
 
     def _stored(self, stored: Stored) -> None:
         if not stored.result.successful():
@@ -684,56 +560,16 @@ class LinkSession(Actor):
         assert self._feeder is not None
         self._feeder.want_again(stream_ids)
 
-    def _tell_log(self, command: sessions.Command) -> None:
-        """Append to the link's stream of today."""
-        day = self._journal.now().isoformat()[:DAY_LETTERS]
-        if day != self._day:
-            self._day, self._wire = day, sessions.Session()
-            self._day_version = 0
-            for recorded in self._log.read(sessions.stream_of(self._link.link_id, day)):
-                assert isinstance(recorded.event, sessions.Event), recorded
-                self._wire = sessions.evolve(self._wire, recorded.event)
-                self._day_version = recorded.version
-        events = sessions.decide(self._wire, command)
-        if not events:
-            return
-        stream_id = sessions.stream_of(self._link.link_id, day)
-        write = Write(stream_id, self._day_version + 1, events)
-        for event in events:
-            self._wire = sessions.evolve(self._wire, event)
-            self._day_version += 1
-        self._when_stored(self._append([write]), [])
-
-    def _tell_operators(self, tracked: Tracked, events: Sequence[messages.Event]) -> None:
-        """Count what became of a submit; log what went wrong, by the message's id alone."""
-        about = {"link": self._label, "message_id": messages.id_of(tracked.stream_id)}
-        for event in events:
-            match event:
-                case messages.MessageSubmitted():
-                    metrics.SUBMITTED.labels(self._label).inc()
-                case messages.SubmitRefused(command_status=status, retry_in_s=retry_in_s):
-                    metrics.REFUSED.labels(self._label, describe(status)).inc()
-                    if retry_in_s is None:
-                        metrics.FAILED.labels(self._label).inc()
-                        failed = {**about, "part": event.part, "error": event.error}
-                        log.warning("part failed", extra=failed)
-                case messages.SubmitOutcomeUnknown(part, reason, resolution):
-                    metrics.IN_DOUBT.labels(self._label).inc()
-                    doubt = {**about, "part": part, "reason": reason, "resolution": resolution}
-                    log.warning("submit in doubt", extra=doubt)
-                case _:
-                    pass
+    def _store_wire_events(self, write: Write) -> None:
+        changes = Changes(self._label)
+        changes.writes.append(write)
+        self._store(changes)
 
     # time
 
     def _tick(self) -> None:
         self.tell_later(TICK_S, Tick())
         self._connect()  # The lease may have been uncertain when it was due.
-        overdue_s = monotonic() - self._spec.response_timeout_s
-        overdue = [s for s, flight in self._in_flight.items() if flight.sent_s < overdue_s]
+        overdue = self._window.overdue(monotonic() - self._spec.response_timeout_s)
         if overdue:
-            slots = [self._in_flight.pop(sequence).slot for sequence in overdue]
-            self._late.update(zip(overdue, slots, strict=True))
-            while len(self._late) > LATE_MAX:
-                del self._late[next(iter(self._late))]
-            self._doubt(slots, "no answer in time")
+            self._doubt(overdue, "no answer in time")

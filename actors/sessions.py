@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING
 import gevent
 from gevent.event import Event
 
-from signalbox.actors.link_session import (
-    LinkChanged,
-    LinkPlan,
-    LinkSession,
-    Stop,
-    Tenure,
-    WorkWaits,
-)
+from signalbox.actors.link_messages import LinkChanged, LinkPlan, Stop, Tenure, WorkWaits
+from signalbox.actors.link_session import LinkSession
 from signalbox.domain import link as domain
 from signalbox.eventstore.errors import Unavailable
 from signalbox.eventstore.leases import LeaseKeeper, partition_of

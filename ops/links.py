@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from signalbox.actors.desk import Patience
-from signalbox.actors.link_session import LinkPlan, Submission
+from signalbox.actors.link_messages import LinkPlan, Submission
 from signalbox.actors.transports.smpp.session import Endpoint
 from signalbox.domain.link import LinkSpec
 

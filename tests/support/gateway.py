@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 import gevent
 
 from signalbox.actors.desk import Patience
-from signalbox.actors.link_session import LinkPlan, Submission
+from signalbox.actors.link_messages import LinkPlan, Submission
 from signalbox.actors.links import LINK_EVENTS, Links
 from signalbox.actors.sending import OUTCOME_EVENTS, Outcomes, Sending, SendRequest, Sent
 from signalbox.actors.sessions import Sessions
