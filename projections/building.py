@@ -58,9 +58,8 @@ def scratch_schema(log_: EventLog, schema: str) -> Iterator[str]:
     own = log_.own_connection(f"scratch {schema}")
     cursor = own.get().cursor()
     try:
-        locked = cursor.execute(
-            "SELECT pg_try_advisory_lock(%s, hashtext('scratch ' || %s))", (tracking.LOCK, schema)
-        ).fetchone()
+        lock = (tracking.LOCK, f"scratch {schema}")
+        locked = cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", lock).fetchone()
         if locked != (True,):
             raise BeingBuiltError(schema)
         _drop(cursor, schema)  # What a killed process has left.
@@ -68,6 +67,8 @@ def scratch_schema(log_: EventLog, schema: str) -> Iterator[str]:
             yield schema
         finally:
             _drop(cursor, schema)
+            # A server notices the end of a connection late; the next one may want it at once.
+            cursor.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", lock)
     finally:
         own.discard()
 
