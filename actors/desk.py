@@ -10,8 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from dataclasses import dataclass
-from itertools import count
-from time import monotonic, time
+from time import time
 from typing import TYPE_CHECKING, Final
 
 import gevent
@@ -19,21 +18,21 @@ from eventsourcing.persistence import PersistenceError
 from gevent.event import Event
 
 from signalbox.actors.feeder import track
+from signalbox.actors.handsets import Handsets
 from signalbox.actors.ids import uuid7
+from signalbox.actors.ledger import Ledger
 from signalbox.domain import inbound
 from signalbox.domain import link as links
 from signalbox.domain import message as messages
-from signalbox.domain import text as texts
 from signalbox.domain.command_status import CommandStatus
 from signalbox.domain.receipts import FINAL, Receipt, lookup_keys
 from signalbox.eventstore import metrics
 from signalbox.eventstore.errors import Conflict, FenceLost, Unavailable
-from signalbox.eventstore.journal import Append, Write
 from signalbox.eventstore.postgres import Broken
 from signalbox.eventstore.recorder import Fence, InboxRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from signalbox.actors.transports.smpp.session import Delivery
     from signalbox.actors.work import Tracked
@@ -90,18 +89,15 @@ class Desk:
     ) -> None:
         assert link.spec is not None, link
         self._log = log_
-        self._journal = journal
+        self._ledger = Ledger(log_, journal, links.stream_of(link.link_id), fence)
+        self._handsets = Handsets(log_, self._ledger, link, limits.mo_reassembly_s)
         self._link_id = link.link_id
-        self._actor_id = links.stream_of(link.link_id)
         self._account = link.spec.account
         self._dlr_msgid = link.spec.dlr_msgid
         self._receipt_park_s = limits.receipt_park_s
-        self._mo_reassembly_s = limits.mo_reassembly_s
-        self._fence = fence
         self._tell = tell
         self._waiting: deque[tuple[Delivery, Receipt | None]] = deque()
         self._parked: dict[str, _Parked] = {}
-        self._close_at_s = 0.0
         self._wake = Event()
         self._greenlet = gevent.spawn(self._run)
 
@@ -131,7 +127,7 @@ class Desk:
                     loaded = True
                 self._work()
                 self._try_parked()
-                self._close_incomplete()
+                self._handsets.close_incomplete()
             except FenceLost:
                 return
             except (*Broken, PersistenceError, Unavailable) as error:
@@ -139,7 +135,7 @@ class Desk:
                 gevent.sleep(LOOK_S)
                 continue
             except Exception:
-                log.exception("what was parked can't be read", extra={"link": self._actor_id})
+                log.exception("what was parked can't be read", extra={"link": self._link_id})
                 metrics.DEAD_LETTERS.labels("Desk").inc()
             self._wake.wait(LOOK_S)
             self._wake.clear()
@@ -149,14 +145,14 @@ class Desk:
             delivery, receipt = self._waiting[0]
             try:
                 if receipt is None:
-                    self._receive_mo(delivery)
+                    self._handsets.receive(delivery)
                 else:
                     self._receive_receipt(delivery, receipt)
             except (*Broken, PersistenceError, Unavailable, FenceLost):
                 raise
             except Exception:
                 # One delivery that can't be handled must not hold up the others.
-                log.exception("delivery refused", extra={"link": self._actor_id})
+                log.exception("delivery refused", extra={"link": self._link_id})
                 metrics.DEAD_LETTERS.labels("Desk").inc()
                 delivery.session.answer([delivery], CommandStatus.ESME_RX_T_APPN)
             self._waiting.popleft()
@@ -183,8 +179,8 @@ class Desk:
             receipt.error_code,
             receipt.done_date,
         )
-        row = InboxRow(self._actor_id, "receipt", stream_id)
-        self._write(stream_id, 1, [unmatched], inbox=[row])
+        row = InboxRow(self._ledger.actor_id, "receipt", stream_id)
+        self._ledger.write(stream_id, 1, [unmatched], inbox=[row])
         delivery.session.answer([delivery])
         self._parked[stream_id] = _Parked(stream_id, receipt, time())
 
@@ -205,17 +201,10 @@ class Desk:
     def _record(self, tracked: Tracked, part: int, receipt: Receipt) -> None:
         """Record a receipt of a message the session is done with."""
         for _ in range(CONFLICTS_MAX):
-            command = messages.RecordReceipt(
-                part,
-                receipt.smsc_id,
-                receipt.status,
-                receipt.stat,
-                receipt.error_code,
-                receipt.done_date,
-            )
+            command = messages.RecordReceipt.of(part, receipt)
             events = messages.decide(tracked.message, command, time())
             try:
-                self._write(
+                self._ledger.write(
                     tracked.stream_id, tracked.version + 1, events, tenant_id=tracked.tenant_id
                 )
             except Conflict:
@@ -227,7 +216,7 @@ class Desk:
         raise Unavailable("the message changes too fast")
 
     def _load_parked(self) -> None:
-        for stream_id in self._inbox("receipt"):
+        for stream_id in self._ledger.inbox("receipt"):
             first = self._log.read(stream_id)[0]
             event = first.event
             assert isinstance(event, inbound.ReceiptUnmatched), first
@@ -253,130 +242,14 @@ class Desk:
                 message_id = messages.id_of(tracked.stream_id)
                 event: DomainEvent = inbound.ReceiptMatched(message_id, part)
             elif waited_s > self._receipt_park_s:
-                log.warning("receipt without message", extra={"link": self._actor_id})
+                log.warning("receipt without message", extra={"link": self._link_id})
                 event = inbound.ReceiptAbandoned(waited_s)
             else:
                 continue
-            self._write(parked.stream_id, 2, [event], done=[parked.stream_id])
+            self._ledger.write(parked.stream_id, 2, [event], done=[parked.stream_id])
             del self._parked[parked.stream_id]
-
-    # messages from handsets
-
-    def _receive_mo(self, delivery: Delivery) -> None:
-        pdu = delivery.pdu
-        user_data = texts.UserData(pdu.sar, pdu.body, has_ports=False)
-        if pdu.esm_class & texts.ESM_CLASS_UDHI:
-            user_data = texts.split_udh(pdu.body)
-        place = user_data.concatenation or texts.Concatenation(0, 1, 1)
-        command = inbound.ReceivePart(
-            link_id=self._link_id,
-            source=pdu.source.digits,
-            destination=pdu.destination.digits,
-            text=_text_of(user_data, pdu.data_coding),
-            number=place.number,
-            total=place.total,
-        )
-        metrics.MO.labels(str(self._link_id)).inc()
-        stream_id = self._mo_stream(command, place.reference)
-        self._store_mo(stream_id, command)
-        delivery.session.answer([delivery])
-
-    def _mo_stream(self, command: inbound.ReceivePart, reference: int) -> str:
-        """Name the stream of a part.
-
-        References come again: each time within one period is a generation of its own. And a
-        message may have begun just before the period did.
-        """
-        if command.total == 1:
-            return f"mo-{uuid7()}"
-        period = int(time() // self._mo_reassembly_s)
-        parts_of = ("mo", self._account, command.source, command.destination, str(command.total))
-        for begun in (period - 1, period):
-            for generation in count():
-                digest = self._log.secrets.digest(
-                    *parts_of, str(reference), str(begun), str(generation)
-                )
-                mo, version = self._mo(f"mo-{digest}")
-                if mo.may_hold(command):
-                    return f"mo-{digest}"
-                if version == 0:
-                    break
-        return f"mo-{digest}"
-
-    def _store_mo(self, stream_id: str, command: inbound.ReceivePart) -> None:
-        mo, version = self._mo(stream_id)
-        events = inbound.decide(mo, command)
-        whole = any(isinstance(event, inbound.MoReceived) for event in events)
-        row = InboxRow(self._actor_id, "mo", stream_id)
-        self._write(
-            stream_id,
-            version + 1,
-            events,
-            tenant_id=self._actor_id,
-            inbox=[row] if version == 0 and not whole else [],
-            done=[stream_id] if whole and version else [],
-        )
-
-    def _mo(self, stream_id: str) -> tuple[inbound.MoMessage, int]:
-        mo, version = inbound.MoMessage(), 0
-        for recorded in self._log.read(stream_id):
-            assert isinstance(recorded.event, inbound.MoEvent), recorded
-            mo, version = inbound.evolve(mo, recorded.event), recorded.version
-        return mo, version
-
-    def _close_incomplete(self) -> None:
-        """Give up messages whose parts did not all come."""
-        if monotonic() < self._close_at_s:
-            return
-        self._close_at_s = monotonic() + min(self._mo_reassembly_s, CLOSE_S)
-        for stream_id in self._inbox("mo"):
-            if time() - self._log.read(stream_id)[0].at_s <= self._mo_reassembly_s:
-                continue
-            mo, version = self._mo(stream_id)
-            events = inbound.decide(mo, inbound.CloseIncomplete())
-            self._write(stream_id, version + 1, events, tenant_id=self._actor_id, done=[stream_id])
-
-    # the log
-
-    def _inbox(self, kind: str) -> list[str]:
-        with self._log.pool.connection() as connection:
-            rows = connection.execute(
-                "SELECT stream_id FROM signalbox.inbox WHERE actor_id = %s AND kind = %s"
-                " ORDER BY seq LIMIT %s",
-                (self._actor_id, kind, WAITING_MAX),
-            ).fetchall()
-        return [row["stream_id"] for row in rows]
-
-    def _write(
-        self,
-        stream_id: str,
-        version: int,
-        events: Sequence[DomainEvent],
-        *,
-        tenant_id: str = "",
-        inbox: Sequence[InboxRow] = (),
-        done: Sequence[str] = (),
-    ) -> None:
-        if not events:
-            return
-        self._journal.write(
-            Append(
-                writes=[Write(stream_id, version, events, tenant_id)],
-                by=self._actor_id,
-                fence=self._fence,
-                inbox=inbox,
-                done=done,
-            )
-        )
 
 
 def _fits(tracked: Tracked, part: int, handset: str) -> tuple[bool, bool]:
     same_number = tracked.accepted.destination.lstrip("+") == handset.lstrip("+")
     return same_number, tracked.message.part(part).status not in FINAL
-
-
-def _text_of(user_data: texts.UserData, data_coding: int) -> str:
-    """Return the text, or the octets as hexadecimal digits where they are no text."""
-    if user_data.has_ports or data_coding == UNKNOWN_CODING:
-        return user_data.body.hex()
-    return texts.decode(user_data.body, data_coding)

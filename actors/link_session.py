@@ -497,14 +497,7 @@ class LinkSession(Actor):
         changes = Changes(self._label)
         for tracked, part, receipt in known:
             current = self._memory.get(tracked.stream_id) or tracked
-            command = messages.RecordReceipt(
-                part,
-                receipt.smsc_id,
-                receipt.status,
-                receipt.stat,
-                receipt.error_code,
-                receipt.done_date,
-            )
+            command = messages.RecordReceipt.of(part, receipt)
             had_work = current.message.needs_work
             changes.decide(current, command, now_s)
             if had_work and not current.message.needs_work:

@@ -10,14 +10,14 @@ Sources: SMPP 3.4 sections 4.4 and 5.1.3; part states after section 5.2.28.
 """
 
 from dataclasses import dataclass, replace
-from typing import Final, assert_never
+from typing import Final, Self, assert_never
 
 from signalbox.domain import text as texts
 from signalbox.domain.command_status import describe, submit_policy
 from signalbox.domain.errors import InvalidField, TextTooLong
 from signalbox.domain.link import InDoubt, Link
 from signalbox.domain.personal import Personal
-from signalbox.domain.receipts import FINAL, PartStatus, next_status
+from signalbox.domain.receipts import FINAL, PartStatus, Receipt, next_status
 
 UNKNOWN_OUTCOMES_MAX: Final = 3  # an SMSC that never answers for a part gets it three times at most
 
@@ -79,6 +79,18 @@ class RecordReceipt:
     stat: str
     error_code: str
     done_date: str
+
+    @classmethod
+    def of(cls, part: int, receipt: Receipt) -> Self:
+        """Make the command for a receipt as it was read."""
+        return cls(
+            part,
+            receipt.smsc_id,
+            receipt.status,
+            receipt.stat,
+            receipt.error_code,
+            receipt.done_date,
+        )
 
 
 Command = AttemptSubmit | RecordResponse | RecordSilence | RecordReceipt

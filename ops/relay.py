@@ -13,6 +13,7 @@ from signalbox.actors.links import LINK_EVENTS, Links
 from signalbox.actors.runtime import Actor
 from signalbox.actors.sessions import Sessions
 from signalbox.eventstore.follower import Follower
+from signalbox.eventstore.housekeeping import keep_house
 from signalbox.eventstore.leases import LeaseKeeper
 from signalbox.ops import links as configured
 from signalbox.ops.store import open_journal, open_log
@@ -56,9 +57,11 @@ def run(settings: Settings) -> int:
         safety_s=leases.safety_s,
     )
     sessions.keeper = keeper
+    house = gevent.spawn(keep_house, event_log.pool, settings.sms.receipt_match_days)
     log.info("relay is up", extra={"relay": keeper.process_id, "links": len(links.ids)})
     _wait_for_signal()
     log.info("relay stops")
+    house.kill()
     sessions.drain(DRAIN_S)
     keeper.close()
     follower.close()

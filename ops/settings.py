@@ -121,8 +121,6 @@ class Security(Section, frozen=True):
     """Tokens, passwords and who may call what."""
 
     token_ttl_s: WholeSeconds = 86_400
-    user_api_auth: Literal["admin", "none"] = "admin"
-    stats_auth: Literal["public", "admin"] = "public"
     password_octets_max: Count = 128
     login_failures_max: Count = 5
     login_failures_per_ip_max: Count = 20
@@ -139,6 +137,7 @@ class Sms(Section, frozen=True):
     transaction_window_s: WholeSeconds = 86_400
     retry_age_s_max: WholeSeconds = 1_200
     receipt_park_s: WholeSeconds = 600
+    receipt_match_days: Count = 7
     mo_reassembly_s: WholeSeconds = 1_800
 
 
@@ -154,7 +153,6 @@ class Actors(Section, frozen=True):
 
     inbox_messages_max: Count = 10_000
     restarts_max: CountOrNone = 3
-    idle_stop_s: WholeSeconds = 300
 
 
 class Link(Section, frozen=True, kw_only=True):
