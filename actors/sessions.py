@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import gevent
 from gevent.event import Event
@@ -15,7 +15,7 @@ from signalbox.eventstore.errors import Unavailable
 from signalbox.eventstore.leases import LeaseKeeper, partition_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pykka
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from signalbox.eventstore.recorder import Fence
 
 log = logging.getLogger(__name__)
+
+HANDOVER_S: Final = 10.0
 
 
 class Sessions:
@@ -57,6 +59,10 @@ class Sessions:
             # Whoever switched it while the actor was being started could tell nobody.
             self.changed(self._links.link(link_id))
 
+    def leaving(self, partition: int) -> None:
+        """Let the links of a partition finish what is on the wire, for the next owner's sake."""
+        self._drain(self._by_partition.get(partition, ()), HANDOVER_S)
+
     def lost(self, partition: int) -> None:
         """Stop the links of a partition at once; somebody else may act for them already."""
         for link_id in self._by_partition.get(partition, ()):
@@ -77,16 +83,19 @@ class Sessions:
 
     def drain(self, timeout_s: float) -> None:
         """Let every session finish what is on the wire and unbind, all at once, within the time."""
-        waits = []
-        for link_id, ref in list(self._running.items()):
-            if not ref.is_alive():
-                continue
-            done = Event()
-            self._tell(link_id, Stop(done))
-            waits.append(gevent.spawn(done.wait))
-        gevent.joinall(waits, timeout=timeout_s)
+        self._drain(list(self._running), timeout_s)
         for ref in self._running.values():
             ref.stop(block=False)
+
+    def _drain(self, link_ids: Sequence[int], timeout_s: float) -> None:
+        waits = []
+        for link_id in link_ids:
+            ref = self._running.get(link_id)
+            if ref is not None and ref.is_alive():
+                done = Event()
+                self._tell(link_id, Stop(done))
+                waits.append(gevent.spawn(done.wait))
+        gevent.joinall(waits, timeout=timeout_s)
 
     def _start(self, link_id: int, fence: Fence) -> pykka.ActorRef[LinkSession]:
         keeper = self.keeper

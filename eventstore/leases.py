@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 ACQUIRE_S: Final = 0.5  # how often free and expired partitions are looked for
 RETRY_S: Final = 0.2
+HANDOVER_LOOK_S: Final = 0.05  # most handovers have nothing to wait for
 FORGET_S: Final = 3600.0  # how long a process that ended without a word stays listed
 
 
@@ -55,13 +56,18 @@ def share_of(process_id: str, live: Iterable[str], partitions: int) -> set[int]:
 
 
 class LeaseKeeper:
-    """Holds this process's share of the partitions, and tells when one comes or goes."""
+    """Holds this process's share of the partitions, and tells when one comes or goes.
+
+    `gained` and `lost` must not block. `leaving` may, for a bounded time: it is called before a
+    partition is handed to a relay that has just come, `lost` after it.
+    """
 
     def __init__(  # noqa: PLR0913  the numbers of the protocol
         self,
         log_: EventLog,
         gained: Callable[[Fence], None],
         lost: Callable[[int], None],
+        leaving: Callable[[int], None] = lambda _: None,
         *,
         partitions: int = 128,
         ttl_s: float = 10.0,
@@ -70,10 +76,11 @@ class LeaseKeeper:
     ) -> None:
         self.process_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._own = log_.own_connection("leases")
-        self._gained, self._lost = gained, lost
+        self._gained, self._lost, self._leaving = gained, lost, leaving
         self._partitions, self._ttl_s, self._renew_s = partitions, ttl_s, renew_s
         self._safety_s = safety_s
         self._held: dict[int, Fence] = {}
+        self._handovers: dict[int, gevent.Greenlet] = {}
         self._deadline_s = 0.0
         self._greenlets = [gevent.spawn(self._run), gevent.spawn(self._watch)]
 
@@ -166,13 +173,21 @@ class LeaseKeeper:
         if self.process_id not in live:
             return
         share = share_of(self.process_id, live, self._partitions)
-        surplus = [partition for partition in self._held if partition not in share]
-        if surplus:
-            self._drop(surplus)
-            self._release(connection, surplus)
+        self._hand_over(connection, self._held.keys() - share)
         wanted = [partition for partition in share if partition not in self._held]
         if wanted:
             self._acquire(connection, wanted)
+
+    def _hand_over(self, connection: psycopg.Connection[TupleRow], surplus: Iterable[int]) -> None:
+        """Let effects come to rest, still under the lease, before somebody else gets it."""
+        for partition in surplus:
+            if partition not in self._handovers:
+                self._handovers[partition] = gevent.spawn(self._leaving, partition)
+        gevent.joinall(list(self._handovers.values()), timeout=HANDOVER_LOOK_S)
+        at_rest = [partition for partition, end in self._handovers.items() if end.dead]
+        if at_rest:
+            self._drop(at_rest)
+            self._release(connection, at_rest)
 
     def _acquire(self, connection: psycopg.Connection[TupleRow], wanted: list[int]) -> None:
         rows = connection.execute(
@@ -206,6 +221,7 @@ class LeaseKeeper:
 
     def _drop(self, partitions: Iterable[int]) -> None:
         for partition in partitions:
+            self._handovers.pop(partition, None)
             if self._held.pop(partition, None) is not None:
                 self._lost(partition)
         metrics.LEASES.set(len(self._held))

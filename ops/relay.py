@@ -51,6 +51,7 @@ def run(settings: Settings) -> int:
         event_log,
         sessions.gained,
         sessions.lost,
+        sessions.leaving,
         partitions=leases.partitions,
         ttl_s=leases.ttl_s,
         renew_s=leases.renew_s,

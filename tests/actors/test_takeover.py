@@ -105,3 +105,20 @@ def test_two_gateways_share_the_links_and_never_both_act_for_one(
         sent = [first.send(handset(), link_id=link_id) for link_id in range(1, 7)]
         assert {one.status for one in sent} == {"submitted"}
         assert smsc.stats()["sessions"] == len(ports)
+
+
+def test_links_are_handed_over_without_a_part_in_doubt(logs: tuple[EventLog, EventLog]) -> None:
+    with NodeSmsc(RESP_DELAY_MS=600, DLR_DELAY_MS=5) as slow:
+        ports = [slow.port] * 6
+        with Gateway(logs[0], *ports, send_wait_s=0.05, system_id="shared") as first:
+            eventually(lambda: slow.stats()["sessions"] == len(ports))
+            sent = [first.send(handset(), link_id=link_id) for link_id in range(1, 7)]
+            eventually(lambda: slow.stats()["submits"] == len(sent))
+            with Gateway(logs[1], *ports, system_id="shared") as second:
+                eventually(lambda: second.keeper.held)
+                eventually(
+                    lambda: all(second.statuses(one.message_id) == ["delivered"] for one in sent)
+                )
+                eventually(lambda: slow.stats()["sessions"] == len(ports))
+                assert second.events(SubmitOutcomeUnknown) == []
+                assert {len(slow.seen(one)) for one in slow.summary()} == {1}

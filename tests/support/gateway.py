@@ -79,7 +79,7 @@ class Gateway:
         assert self.follower.listening.wait(5)
         self.links.configure("test")
         self.keeper = LeaseKeeper(
-            log, self.sessions.gained, self.sessions.lost,
+            log, self.sessions.gained, self.sessions.lost, self.sessions.leaving,
             partitions=PARTITIONS, ttl_s=lease_s, renew_s=lease_s / 6, safety_s=lease_s / 3,
         )  # fmt: skip
         self.sessions.keeper = self.keeper
