@@ -50,7 +50,13 @@ from signalbox.domain import message as messages
 from signalbox.domain import session as sessions
 from signalbox.domain.command_status import CommandStatus, bind_policy, submit_policy
 from signalbox.domain.pacing import Backoff, Throttle, TokenBucket
-from signalbox.domain.receipts import correlation_key, is_receipt, lookup_keys, receipt_text
+from signalbox.domain.receipts import (
+    Receipt,
+    correlation_key,
+    is_receipt,
+    lookup_keys,
+    receipt_text,
+)
 from signalbox.domain.receipts import read_receipt as read_receipt_of
 from signalbox.eventstore import metrics
 from signalbox.eventstore.errors import Conflict, FenceLost
@@ -63,7 +69,6 @@ if TYPE_CHECKING:
     from gevent.event import AsyncResult
     from gevent.event import Event as GeventEvent
 
-    from signalbox.domain.receipts import Receipt
     from signalbox.eventstore.journal import Journal
     from signalbox.eventstore.log import EventLog
 
@@ -71,6 +76,9 @@ log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.25
 FETCH_MIN: Final = 50
+NAMELESS_RECEIPT: Final = Receipt(
+    smsc_id="", status="unknown", error_code="", stat="", submit_date="", done_date=""
+)  # It matches nothing, but it is no message from a handset either.
 
 
 class LinkSession(Actor):
@@ -486,9 +494,10 @@ class LinkSession(Actor):
         by_text = self._submission.dlr_by_text
         if not is_receipt(pdu.esm_class, has_receipted_id=has_id, text=text, by_text=by_text):
             return None
-        return read_receipt_of(
+        receipt = read_receipt_of(
             text, receipted_id=pdu.receipted_message_id, message_state=pdu.message_state
         )
+        return receipt or NAMELESS_RECEIPT
 
     def _record_receipts(
         self, known: list[tuple[Tracked, int, Receipt]], deliveries: Sequence[Delivery]

@@ -107,6 +107,17 @@ def test_a_receipt_nobody_waits_for_is_stored_answered_and_given_up(
     assert 0.5 < abandoned.waited_s < 3
 
 
+def test_a_receipt_without_an_id_is_stored_as_one_nobody_waits_for(
+    smsc: NodeSmsc, start_gateway: StartGateway
+) -> None:
+    gateway = start_gateway(smsc.port)
+    gateway.send(handset("8105"))  # the link is bound by then
+    smsc.mo_octets(handset(), "Signalbox", b"stat:DELIVRD err:000", esm_class=RECEIPT)
+    eventually(lambda: gateway.events(ReceiptUnmatched))
+    assert [one.smsc_id for one in gateway.events(ReceiptUnmatched)] == [""]
+    assert gateway.events(MoReceived) == []
+
+
 def test_a_receipt_may_come_on_another_link_of_the_same_account(
     smsc: NodeSmsc, start_gateway: StartGateway
 ) -> None:
