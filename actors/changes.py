@@ -55,7 +55,6 @@ class Changes:
 
     def _tell_operators(self, tracked: Tracked, events: Sequence[messages.Event]) -> None:
         """Count what became of a submit; log what went wrong, by the message's id alone."""
-        about = {"link": self._label, "message_id": messages.id_of(tracked.stream_id)}
         for event in events:
             match event:
                 case messages.MessageSubmitted():
@@ -64,12 +63,17 @@ class Changes:
                     metrics.REFUSED.labels(self._label, describe(command_status)).inc()
                     if retry_in_s is None:
                         metrics.FAILED.labels(self._label).inc()
-                        log.warning("part failed", extra={**about, "part": part, "error": error})
+                        failure = {"part": part, "error": error}
+                        log.warning("part failed", extra=self._about(tracked, failure))
                 case messages.SubmitOutcomeUnknown(part, reason, resolution):
                     metrics.IN_DOUBT.labels(self._label).inc()
-                    doubt = {**about, "part": part, "reason": reason, "resolution": resolution}
-                    log.warning("submit in doubt", extra=doubt)
+                    doubt = {"part": part, "reason": reason, "resolution": resolution}
+                    log.warning("submit in doubt", extra=self._about(tracked, doubt))
                 case messages.ReceiptRecorded(status=status):
                     metrics.RECEIPTS.labels(self._label, status).inc()
                 case _:
                     pass
+
+    def _about(self, tracked: Tracked, what: dict[str, object]) -> dict[str, object]:
+        message_id = messages.id_of(tracked.stream_id)
+        return {"link": self._label, "message_id": message_id, **what}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from signalbox.eventstore.journal import Journal
 from signalbox.eventstore.log import EventLog
 
 if TYPE_CHECKING:
     from signalbox.ops.settings import Settings
+
+ANSWER_SLACK_S: Final = 2.0
 
 
 def open_log(settings: Settings) -> EventLog:
@@ -31,4 +33,6 @@ def open_journal(settings: Settings, log: EventLog) -> Journal:
         batch_events_max=journal.batch_events_max,
         waiting_appends_max=journal.waiting_appends_max,
         wait_s_max=journal.wait_s_max,
+        # The server gives up first; only one that hangs as a whole is cut off.
+        answer_s_max=settings.database.statement_timeout_s + ANSWER_SLACK_S,
     )
