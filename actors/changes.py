@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from signalbox.actors.work import Tracked
-    from signalbox.eventstore.recorder import SubmittedPart
+    from signalbox.eventstore.recorder import InboxRow, SubmittedPart
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ class Changes:
         self._label = label
         self.writes: list[Write] = []
         self.done: list[str] = []
+        self.inbox: list[InboxRow] = []
         self.submitted: list[SubmittedPart] = []
 
     @property

@@ -69,6 +69,8 @@ if TYPE_CHECKING:
     from gevent.event import AsyncResult
     from gevent.event import Event as GeventEvent
 
+    from signalbox.actors.loads import Vitals
+    from signalbox.actors.relief import Relief
     from signalbox.eventstore.journal import Journal
     from signalbox.eventstore.log import EventLog
 
@@ -85,7 +87,13 @@ class LinkSession(Actor):
     """See the module. One for each link and lease."""
 
     def __init__(
-        self, link: links.Link, plan: LinkPlan, log_: EventLog, journal: Journal, tenure: Tenure
+        self,
+        link: links.Link,
+        plan: LinkPlan,
+        log_: EventLog,
+        journal: Journal,
+        tenure: Tenure,
+        relief: Relief | None = None,
     ) -> None:
         super().__init__(links.stream_of(link.link_id), log_.pool)
         self._link = link
@@ -94,6 +102,7 @@ class LinkSession(Actor):
         self._log = log_
         self._journal = journal
         self._tenure = tenure
+        self._relief = relief
         self._session: Session | None = None
         self._feeder: Feeder | None = None
         self._desk: Desk | None = None
@@ -121,6 +130,7 @@ class LinkSession(Actor):
         self._window = Window(self._label)
         self._unsent: list[Slot] = []
         self._pump_at_s = 0.0
+        self._down_since_s = self._moved_at_s = monotonic()
         self._wire_log = WireLog(
             self._link.link_id, self._log, self._journal, self._store_wire_events
         )
@@ -289,12 +299,18 @@ class LinkSession(Actor):
         self._line.ripen(now_s)
         slots = self._admit(now_mono_s)
         if slots:
+            self._moved_at_s = now_mono_s
+            if self._relief is not None:
+                self._relief.vitals.attempted += len(slots)
             self._attempt(slots, now_s)
+        self._fetch()
+        self._schedule(now_s, now_mono_s)
+
+    def _fetch(self) -> None:
         if self._more and not self._fetching and self._line.ready < self._spec.window:
             self._fetching, self._news = True, False
             assert self._feeder is not None
             self._feeder.want(max(2 * self._spec.window, FETCH_MIN))
-        self._schedule(now_s, now_mono_s)
 
     def _admit(self, now_mono_s: float) -> list[Slot]:
         slots: list[Slot] = []
@@ -521,6 +537,7 @@ class LinkSession(Actor):
             writes=changes.writes,
             by=self.name,
             fence=self._tenure.fence,
+            inbox=changes.inbox,
             done=changes.done,
             submitted=changes.submitted,
         )
@@ -572,6 +589,37 @@ class LinkSession(Actor):
     def _tick(self) -> None:
         self.tell_later(TICK_S, Tick())
         self._connect()  # The lease may have been uncertain when it was due.
+        if self._relief is not None:
+            self._relieve(self._relief)
         overdue = self._window.overdue(monotonic() - self._spec.response_timeout_s)
         if overdue:
             self._doubt(overdue, "no answer in time")
+
+    def _relieve(self, relief: Relief) -> None:
+        """Say how the link is, and pass on what others of its pool would send sooner."""
+        now_s = monotonic()
+        self._note(relief.vitals, now_s)
+        if self._is_bound:
+            self._down_since_s = now_s
+        down_s = now_s - self._down_since_s
+        trouble = relief.trouble(enabled=self._link.enabled, down_s=down_s)
+        if trouble is None or self._draining or not self._tenure.holds():
+            return
+        self._fetch()
+        changes = Changes(self._label)
+        relief.move(self._line, self._memory, trouble, changes)
+        if changes.writes:
+            log.info("messages rerouted", extra={"link": self._label, "reason": trouble.reason,
+                                                 "messages": len(changes.writes)})  # fmt: skip
+            self._store(changes)
+
+    def _note(self, vitals: Vitals, now_s: float) -> None:
+        """Take down what others judge this link by."""
+        if not self._line.ready:
+            self._moved_at_s = now_s
+        room = self._spec.window - self._window.in_use
+        vitals.bound = self._is_bound and not self._draining
+        vitals.in_use = self._window.in_use
+        vitals.free_parts = int(max(0, min(room, self._bucket.available(now_s))))
+        vitals.rate_per_s = self._spec.tps * self._throttle.factor
+        vitals.held_up_s = max(now_s - self._moved_at_s, self._throttle.paused_until_s - now_s)

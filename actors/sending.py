@@ -22,7 +22,7 @@ from signalbox.domain.names import names_of
 from signalbox.eventstore.errors import Conflict, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from psycopg.rows import TupleRow
 
@@ -128,6 +128,7 @@ class Sending:
         log: EventLog,
         journal: Journal,
         links: Links,
+        carrier: Callable[[int], int],
         outcomes: Outcomes,
         *,
         send_wait_s: float,
@@ -137,6 +138,7 @@ class Sending:
         self._log = log
         self._journal = journal
         self._links = links
+        self._carrier = carrier
         self._outcomes = outcomes
         self._send_wait_s = send_wait_s
         self._parts_max = parts_max
@@ -164,7 +166,9 @@ class Sending:
         raise IdempotencyConflict
 
     def _send_as(self, message_id: str, request: SendRequest, waiter: Waiter) -> Sent:
+        carrier_id = self._carrier(request.link_id)
         command = domain.AcceptMessage(
+            requested_link_id=request.link_id,
             app_id=request.app_id,
             task_id=self._task_ids.take(),
             source=request.source,
@@ -177,7 +181,7 @@ class Sending:
         )
         stream_id = domain.stream_of(message_id)
         ask = Accept(stream_id, command, request.by, request.request_id, AsyncResult())
-        self._links.accept(request.link_id, ask)
+        self._links.accept(carrier_id, ask)
         try:
             ask.reply.get(timeout=self._journal.wait_s_max + 1)
         except gevent.Timeout:

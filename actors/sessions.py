@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import gevent
@@ -10,6 +11,8 @@ from gevent.event import Event
 
 from signalbox.actors.link_messages import LinkChanged, LinkPlan, Stop, Tenure, WorkWaits
 from signalbox.actors.link_session import LinkSession
+from signalbox.actors.loads import Vitals
+from signalbox.actors.relief import Relief
 from signalbox.domain import link as domain
 from signalbox.eventstore.errors import Unavailable
 from signalbox.eventstore.leases import LeaseKeeper, partition_of
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     import pykka
 
     from signalbox.actors.links import Links
+    from signalbox.actors.routing import Routes
     from signalbox.eventstore.journal import Journal
     from signalbox.eventstore.log import EventLog
     from signalbox.eventstore.recorder import Fence
@@ -39,11 +43,14 @@ class Sessions:
         links: Links,
         plans: Mapping[int, LinkPlan],
         partitions: int,
+        routes: Routes | None = None,
     ) -> None:
         self._log = log_
         self._journal = journal
         self._links = links
         self._plans = plans
+        self._routes = routes
+        self._vitals: dict[int, Vitals] = {}
         self._by_partition: dict[int, list[int]] = {}
         for link_id in plans:
             partition = partition_of(domain.stream_of(link_id), partitions)
@@ -67,6 +74,7 @@ class Sessions:
         """Stop the links of a partition at once; somebody else may act for them already."""
         for link_id in self._by_partition.get(partition, ()):
             ref = self._running.pop(link_id, None)
+            self._vitals.pop(link_id, None)
             if ref is not None:
                 log.info("link given up", extra={"link": link_id})
                 ref.stop(block=False)
@@ -80,6 +88,13 @@ class Sessions:
         for link_id in list(self._running):
             if not words or f"@{domain.stream_of(link_id)}" in words:
                 self._tell(link_id, WorkWaits())
+
+    def vitals(self) -> Mapping[int, Vitals]:
+        """Return what the sessions of links in a pool say of themselves."""
+        routes = self._routes
+        if routes is None:
+            return {}
+        return {i: vitals for i, vitals in self._vitals.items() if routes.pool(i)}
 
     def drain(self, timeout_s: float) -> None:
         """Let every session finish what is on the wire and unbind, all at once, within the time."""
@@ -106,7 +121,15 @@ class Sessions:
             self._log,
             self._journal,
             Tenure(keeper.process_id, fence, lambda: keeper.fence(fence.partition) == fence),
+            self._relief(link_id),
         )
+
+    def _relief(self, link_id: int) -> Relief | None:
+        routes = self._routes
+        if routes is None:
+            return None
+        vitals = self._vitals[link_id] = Vitals()
+        return Relief(vitals, partial(routes.pool, link_id), partial(routes.elsewhere, link_id))
 
     def _tell(self, link_id: int, message: object) -> None:
         ref = self._running.get(link_id)

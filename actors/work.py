@@ -15,6 +15,7 @@ from signalbox.domain import text as texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
 
 REMEMBERED_MAX: Final = 20_000  # messages kept for the receipts that are still to come
 
@@ -93,6 +94,17 @@ class Line:
     def take(self) -> Slot:
         """Remove and return the oldest ready part."""
         return heapq.heappop(self._ready)
+
+    def waiting(self) -> list[Slot]:
+        """Return the ready parts, oldest first."""
+        return sorted(self._ready)
+
+    def remove(self, stream_ids: AbstractSet[str]) -> None:
+        """Let go of the parts of some messages."""
+        self._ready = [slot for slot in self._ready if slot.stream_id not in stream_ids]
+        heapq.heapify(self._ready)
+        self._later = [one for one in self._later if one[1].stream_id not in stream_ids]
+        heapq.heapify(self._later)
 
 
 class Memory:

@@ -1,11 +1,12 @@
 """One text message, from acceptance to its last receipt.
 
     AcceptMessage ──▶ MessageAccepted ─▶ SubmitAttempted ─▶ MessageSubmitted ─▶ ReceiptRecorded
-                                              ├─▶ SubmitRefused (retried, or final)
+                      └▶ MessageRerouted      ├─▶ SubmitRefused (retried, or final)
                                               └─▶ SubmitOutcomeUnknown (resent, held or failed)
 
-Everything after acceptance is told per part (1-based). An attempt is an event before its PDU may
-leave, so a crash leaves the same evidence as a lost connection: an attempt without an outcome.
+A message may change its link until its first part was attempted; all its parts leave by one link.
+Everything else is told per part (1-based). An attempt is an event before its PDU may leave, so a
+crash leaves the same evidence as a lost connection: an attempt without an outcome.
 Sources: SMPP 3.4 sections 4.4 and 5.1.3; part states after section 5.2.28.
 """
 
@@ -20,11 +21,15 @@ from signalbox.domain.personal import Personal
 from signalbox.domain.receipts import FINAL, PartStatus, Receipt, next_status
 
 UNKNOWN_OUTCOMES_MAX: Final = 3  # an SMSC that never answers for a part gets it three times at most
+REROUTES_MAX: Final = 10  # a message that found no rest in so many queues stays where it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptMessage:
-    """An application asks for one text to go to one destination over one link."""
+    """An application asks for one text to go to one destination over one link.
+
+    `requested_link_id` is the link it named when another of its pool takes the message, else 0.
+    """
 
     app_id: int
     task_id: int
@@ -35,6 +40,15 @@ class AcceptMessage:
     campaign: str = ""
     request_digest: str = ""
     parts_max: int = 10
+    requested_link_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RerouteMessage:
+    """The message's link can't take it now, another one of the pool can."""
+
+    link_id: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +107,16 @@ class RecordReceipt:
         )
 
 
-Command = AttemptSubmit | RecordResponse | RecordSilence | RecordReceipt
+Command = RerouteMessage | AttemptSubmit | RecordResponse | RecordSilence | RecordReceipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageAccepted:
-    """An application's text was accepted and waits for its link."""
+    """An application's text was accepted and waits for its link.
+
+    `link_id` is the link that was asked for; `carrier_id`, when it is not 0, the one of its pool
+    that took the message.
+    """
 
     link_id: int
     app_id: int
@@ -112,6 +130,20 @@ class MessageAccepted:
     transaction_id: str = ""
     campaign: str = ""
     request_digest: str = ""
+    carrier_id: int = 0
+
+    @property
+    def first_link_id(self) -> int:
+        """The link in whose queue the message began."""
+        return self.carrier_id or self.link_id
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRerouted:
+    """A message none of whose parts had left went over to another link of its pool."""
+
+    link_id: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +195,10 @@ class ReceiptRecorded:
     done_date: str
 
 
-Event = (
-    MessageAccepted
-    | SubmitAttempted
-    | MessageSubmitted
-    | SubmitRefused
-    | SubmitOutcomeUnknown
-    | ReceiptRecorded
+PartEvent = (
+    SubmitAttempted | MessageSubmitted | SubmitRefused | SubmitOutcomeUnknown | ReceiptRecorded
 )
+Event = MessageAccepted | MessageRerouted | PartEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +233,7 @@ class Message:
 
     link_id: int
     parts: tuple[Part, ...]
+    reroutes: int = 0
 
     def part(self, number: int) -> Part:
         """Return part `number` (1-based)."""
@@ -214,6 +243,12 @@ class Message:
     def needs_work(self) -> bool:
         """True until every part was accepted by the SMSC or failed."""
         return any(part.needs_work for part in self.parts)
+
+    @property
+    def may_move(self) -> bool:
+        """True while no part was ever attempted, and it has not been moved too often."""
+        untouched = all(part.needs_work and not part.attempts for part in self.parts)
+        return untouched and self.reroutes < REROUTES_MAX
 
 
 def stream_of(message_id: str) -> str:
@@ -240,8 +275,9 @@ def accept(link: Link, command: AcceptMessage) -> tuple[MessageAccepted]:
     parts = texts.count_parts(command.text, encoding, spec.long_mode)
     if parts > command.parts_max:
         raise TextTooLong(parts, command.parts_max)
+    requested_id = command.requested_link_id or link.link_id
     accepted = MessageAccepted(
-        link_id=link.link_id,
+        link_id=requested_id,
         app_id=command.app_id,
         task_id=command.task_id,
         source=command.source,
@@ -253,6 +289,7 @@ def accept(link: Link, command: AcceptMessage) -> tuple[MessageAccepted]:
         transaction_id=command.transaction_id,
         campaign=command.campaign,
         request_digest=command.request_digest,
+        carrier_id=0 if requested_id == link.link_id else link.link_id,
     )
     return (accepted,)
 
@@ -260,6 +297,9 @@ def accept(link: Link, command: AcceptMessage) -> tuple[MessageAccepted]:
 def decide(message: Message, command: Command, now_s: float) -> tuple[Event, ...]:
     """Return the events of one command on an accepted message; nothing when it changes nothing."""
     match command:
+        case RerouteMessage(link_id, reason):
+            moves = message.may_move and link_id != message.link_id
+            return (MessageRerouted(link_id, reason),) if moves else ()
         case AttemptSubmit(number, link_id):
             part = message.part(number)
             if not part.waits_for_submit or part.retry_at_s > now_s:
@@ -278,8 +318,10 @@ def decide(message: Message, command: Command, now_s: float) -> tuple[Event, ...
 def evolve(message: Message | None, event: Event, at_s: float) -> Message:
     """Apply one event that happened at `at_s` (Unix seconds)."""
     if isinstance(event, MessageAccepted):
-        return Message(event.link_id, (Part(),) * event.parts)
+        return Message(event.first_link_id, (Part(),) * event.parts)
     assert message is not None, event
+    if isinstance(event, MessageRerouted):
+        return replace(message, link_id=event.link_id, reroutes=message.reroutes + 1)
     part = message.part(event.part)
     match event:
         case SubmitAttempted(attempt=attempt):

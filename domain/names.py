@@ -23,6 +23,7 @@ Event = (
 
 EVENT_CLASSES: Final[dict[str, type[Event]]] = {
     "message.accepted.1": message.MessageAccepted,
+    "message.rerouted.1": message.MessageRerouted,
     "message.submit_attempted.1": message.SubmitAttempted,
     "message.submitted.1": message.MessageSubmitted,
     "message.submit_refused.1": message.SubmitRefused,

@@ -45,6 +45,13 @@ class TokenBucket:
         missing = min(tokens, self._burst) - self._tokens
         return missing / self._rate_per_s if missing > _SLACK_TOKENS else 0.0
 
+    def available(self, now_s: float) -> float:
+        """Return how many tokens could be taken now; infinitely many without a limit."""
+        if not self._rate_per_s:
+            return float("inf")
+        self._refill(now_s)
+        return max(0.0, self._tokens)
+
     def set_rate(self, rate_per_s: float, now_s: float) -> None:
         """Change the rate from now on; what has gathered so far stays."""
         self._refill(now_s)

@@ -15,6 +15,9 @@ REFUSED: Final = Counter(
     "signalbox_submits_refused", "Error answers to submit_sm", ["link", "command_status"]
 )
 IN_DOUBT: Final = Counter("signalbox_submits_in_doubt", "Submits without an outcome", ["link"])
+REROUTED: Final = Counter(
+    "signalbox_messages_rerouted", "Messages that went over to another link of a pool", ["reason"]
+)
 RECEIPTS: Final = Counter("signalbox_receipts", "Receipts recorded", ["link", "status"])
 RECEIPTS_PARKED: Final = Counter(
     "signalbox_receipts_unmatched", "Receipts that matched no part when they came", ["link"]

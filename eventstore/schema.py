@@ -93,6 +93,16 @@ MIGRATIONS: Final[tuple[LiteralString, ...]] = (
     CREATE SEQUENCE signalbox.user_ids;
     CREATE SEQUENCE signalbox.app_ids;
     """,
+    """
+    CREATE UNLOGGED TABLE signalbox.link_loads (
+        link_id integer PRIMARY KEY,
+        bound boolean NOT NULL,
+        wait_s double precision NOT NULL,
+        rate_per_s double precision NOT NULL,
+        free_parts integer NOT NULL,
+        seen_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    );
+    """,
 )
 
 

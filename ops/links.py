@@ -8,6 +8,7 @@ from signalbox.actors.desk import Patience
 from signalbox.actors.link_messages import LinkPlan, Submission
 from signalbox.actors.transports.smpp.session import Endpoint
 from signalbox.domain.link import LinkSpec
+from signalbox.domain.pool import Pool
 
 if TYPE_CHECKING:
     from signalbox.ops.settings import Link, Settings, Sms
@@ -24,6 +25,21 @@ def plans(settings: Settings) -> dict[int, LinkPlan]:
         link.id: LinkPlan(_endpoint(link), _submission(link, settings.sms), _patience(settings.sms))
         for link in settings.links
     }
+
+
+def pools(settings: Settings) -> list[Pool]:
+    """Return the configured pools, their members by number."""
+    ids = {link.name: link.id for link in settings.links}
+    return [
+        Pool(
+            name=pool.name,
+            link_ids=tuple(ids[name] for name in pool.links),
+            queue_wait_s_max=pool.queue_wait_s_max,
+            failover_after_s=pool.failover_after_s,
+            balance=pool.balance,
+        )
+        for pool in settings.pools
+    ]
 
 
 def _spec(link: Link) -> LinkSpec:

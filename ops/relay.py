@@ -10,6 +10,8 @@ import gevent
 from gevent.event import Event
 
 from signalbox.actors.links import LINK_EVENTS, Links
+from signalbox.actors.loads import LoadReports, Loads
+from signalbox.actors.routing import Pools, Routes
 from signalbox.actors.runtime import Actor
 from signalbox.actors.sessions import Sessions
 from signalbox.eventstore.follower import Follower
@@ -35,9 +37,17 @@ def run(settings: Settings) -> int:
     event_log = open_log(settings)
     journal = open_journal(settings, event_log)
     links = Links(event_log, journal, configured.specs(settings))
+    pools = Pools(configured.pools(settings))
+    loads = Loads(event_log.pool, pools.link_ids)
     sessions = Sessions(
-        event_log, journal, links, configured.plans(settings), settings.leases.partitions
+        event_log,
+        journal,
+        links,
+        configured.plans(settings),
+        settings.leases.partitions,
+        Routes(links, pools, loads),
     )
+    reports = LoadReports(event_log.pool, sessions.vitals)
     links.watch(sessions.changed)
 
     def follow(rows: list[TupleRow]) -> None:
@@ -63,6 +73,8 @@ def run(settings: Settings) -> int:
     _wait_for_signal()
     log.info("relay stops")
     house.kill()
+    reports.close()
+    loads.close()
     sessions.drain(DRAIN_S)
     keeper.close()
     follower.close()

@@ -8,6 +8,7 @@ is explained in `signalbox.example.toml`.
 
 import ipaddress
 import os
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self, TypeVar
@@ -197,6 +198,16 @@ class Link(Section, frozen=True, kw_only=True):
             raise ValueError("reconnect_initial_s: must not exceed reconnect_max_s")
 
 
+class Pool(Section, frozen=True, kw_only=True):
+    """Links that stand in for each other, by name."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    links: Annotated[tuple[str, ...], Meta(min_length=1)]
+    queue_wait_s_max: Seconds = 5.0
+    failover_after_s: Seconds = 1.0
+    balance: bool = False
+
+
 LINK_ALIASES: Final = {
     "response_timeout": "response_timeout_s",
     "enquire_link": "enquire_link_s",
@@ -237,6 +248,7 @@ class Settings(Section, frozen=True, kw_only=True):
     log: Log = Log()
     actors: Actors = Actors()
     links: tuple[Link, ...] = ()
+    pools: tuple[Pool, ...] = ()
     home: Path
     secret_key: str = ""
     admin_api_key: str = ""
@@ -251,7 +263,7 @@ class Settings(Section, frozen=True, kw_only=True):
                 type or out of bounds, or values that contradict each other.
         """
         config = ConfigFile.read(path)
-        config.refuse_other_sections((*SECTIONS, "links"))
+        config.refuse_other_sections((*SECTIONS, "links", "pools"))
 
         def read(name: str, kind: type[AnySection]) -> AnySection:
             return config.section(name, kind, _overrides(kind, environ))
@@ -266,7 +278,8 @@ class Settings(Section, frozen=True, kw_only=True):
             sms=read("sms", Sms),
             log=read("log", Log),
             actors=read("actors", Actors),
-            links=_links(config, environ),
+            links=(links := _links(config, environ)),
+            pools=_pools(config, links),
             home=home_folder(environ),
             secret_key=_secret_key(environ),
             admin_api_key=environ.get("ADMIN_API_KEY", ""),
@@ -333,6 +346,31 @@ def _links(config: ConfigFile, environ: Mapping[str, str]) -> tuple[Link, ...]:
             raise config.refusal(Place("links", index), "id", f"{link.id} is given twice")
         seen.add(link.id)
     return tuple(_with_password(config, environ, i, link) for i, link in enumerate(links))
+
+
+def _pools(config: ConfigFile, links: tuple[Link, ...]) -> tuple[Pool, ...]:
+    """Return the pools; a link is in one at most, and a text looks the same on all its members."""
+    pools = config.sections("pools", Pool, {})
+    by_name = {link.name: link for link in links}
+    named = Counter(link.name for link in links)
+    taken: dict[str, str] = {}
+    for index, pool in enumerate(pools):
+        place = Place("pools", index)
+        if pool.name in taken.values():
+            raise config.refusal(place, "name", f"{pool.name} is given twice")
+        for name in pool.links:
+            if named[name] != 1:
+                raise config.refusal(
+                    place, "links", f"{named[name] or 'no'} links are named {name}"
+                )
+            if name in taken:
+                raise config.refusal(place, "links", f"{name} is in pool {taken[name]} already")
+            taken[name] = pool.name
+        alike = {(by_name[name].long_mode, by_name[name].default_alphabet) for name in pool.links}
+        if len(alike) > 1:
+            message = "members differ in long_mode or default_alphabet"
+            raise config.refusal(place, "links", message)
+    return pools
 
 
 def _with_password(config: ConfigFile, environ: Mapping[str, str], index: int, link: Link) -> Link:

@@ -19,6 +19,8 @@ from typing_extensions import override
 
 from signalbox.actors.accounts import ACCOUNT_EVENTS, AccountLimits, Accounts
 from signalbox.actors.links import LINK_EVENTS, Links
+from signalbox.actors.loads import Loads
+from signalbox.actors.routing import Pools, Routes
 from signalbox.actors.runtime import Actor
 from signalbox.actors.sending import OUTCOME_EVENTS, Outcomes, Sending
 from signalbox.eventstore.follower import Follower
@@ -69,6 +71,10 @@ def compose(settings: Settings, closing: ExitStack) -> falcon.App[Any, Any]:
     accounts = Accounts(event_log, journal, limits, utc_now)
     closing.callback(accounts.close)
     links = Links(event_log, journal, configured.specs(settings))
+    pools = Pools(configured.pools(settings))
+    loads = Loads(event_log.pool, pools.link_ids)
+    closing.callback(loads.close)
+    routes = Routes(links, pools, loads)
     outcomes = Outcomes(event_log)
     follower = _follow(event_log, accounts, links, outcomes)
     closing.callback(follower.close)
@@ -80,7 +86,7 @@ def compose(settings: Settings, closing: ExitStack) -> falcon.App[Any, Any]:
 
     sms_proxy = SmsProxy(
         accounts=accounts,
-        sending=_sending(settings, event_log, journal, links, outcomes),
+        sending=_sending(settings, event_log, journal, links, routes, outcomes),
         links=links,
         reads=OwnReads(read_models, seen, settings.projector.read_wait_s),
         body=BodyReader(settings.server.body_bytes_max),
@@ -91,12 +97,18 @@ def compose(settings: Settings, closing: ExitStack) -> falcon.App[Any, Any]:
 
 
 def _sending(
-    settings: Settings, event_log: EventLog, journal: Journal, links: Links, outcomes: Outcomes
+    settings: Settings,
+    event_log: EventLog,
+    journal: Journal,
+    links: Links,
+    routes: Routes,
+    outcomes: Outcomes,
 ) -> Sending:
     return Sending(
         event_log,
         journal,
         links,
+        routes.carrier,
         outcomes,
         send_wait_s=settings.sms.send_wait_s,
         parts_max=settings.sms.parts_max,

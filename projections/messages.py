@@ -14,6 +14,7 @@ import msgspec
 from signalbox.domain.message import (
     Message,
     MessageAccepted,
+    MessageRerouted,
     MessageSubmitted,
     Part,
     ReceiptRecorded,
@@ -159,12 +160,12 @@ def _fold(rows: dict[str, _Row], recorded: Recorded) -> None:
     if isinstance(event, MessageAccepted):
         assert row is None, message_id
         row = rows[message_id] = _Row(
-            evolve(None, event, recorded.at_s), event.link_id, accepted=recorded
+            evolve(None, event, recorded.at_s), event.first_link_id, accepted=recorded
         )
     else:
         assert row is not None, message_id
         row.message = evolve(row.message, event, recorded.at_s)
-    if isinstance(event, SubmitAttempted):
+    if isinstance(event, SubmitAttempted | MessageRerouted):
         row.carrier_id = event.link_id
     elif isinstance(event, MessageSubmitted):
         row.sent_at_s = row.sent_at_s or int(recorded.at_s)
@@ -209,6 +210,7 @@ PROJECTION: Final = Projection(
     "messages",
     (
         MessageAccepted,
+        MessageRerouted,
         SubmitAttempted,
         MessageSubmitted,
         SubmitRefused,

@@ -12,6 +12,7 @@ from signalbox.domain.command_status import CommandStatus
 from signalbox.domain.errors import InvalidField, LinkIsDisabled, Refused, TextTooLong
 from signalbox.domain.link import InDoubt, Link, LinkSpec
 from signalbox.domain.message import (
+    REROUTES_MAX,
     UNKNOWN_OUTCOMES_MAX,
     AcceptMessage,
     AttemptSubmit,
@@ -19,11 +20,13 @@ from signalbox.domain.message import (
     Event,
     Message,
     MessageAccepted,
+    MessageRerouted,
     MessageSubmitted,
     ReceiptRecorded,
     RecordReceipt,
     RecordResponse,
     RecordSilence,
+    RerouteMessage,
     SubmitAttempted,
     SubmitOutcomeUnknown,
     SubmitRefused,
@@ -143,6 +146,44 @@ def test_a_link_that_is_switched_off_or_not_configured_accepts_nothing() -> None
 
 def test_a_message_id_and_its_stream_name_each_other() -> None:
     assert id_of(stream_of("0192-a")) == "0192-a"
+
+
+def test_a_link_that_stands_in_for_another_is_named_beside_the_one_that_was_asked_for() -> None:
+    command = AcceptMessage(
+        app_id=7, task_id=1, source="S", destination="49170", text="hi", requested_link_id=2
+    )
+    (event,) = accept(LINK, command)
+    assert (event.link_id, event.carrier_id, event.first_link_id) == (2, 1, 1)
+    assert evolve(None, event, NOW_S).link_id == 1
+
+
+# changing the link
+
+REROUTE: Final = RerouteMessage(2, "link down")
+REROUTED: Final = MessageRerouted(2, "link down")
+
+
+def test_a_message_that_waits_goes_over_to_another_link_with_all_its_parts() -> None:
+    assert when(REROUTE, given=(accepted(2),)) == (REROUTED,)
+    attempts = when(AttemptSubmit(2, 2), given=(accepted(2), REROUTED))
+    assert attempts == (SubmitAttempted(2, 1, 2),)
+
+
+def test_a_message_stays_where_it_is() -> None:
+    assert when(RerouteMessage(1, "link down"), given=(ACCEPTED,)) == ()
+
+
+def test_no_part_changes_its_link_once_one_was_attempted() -> None:
+    refused = SubmitRefused(1, SYSTEM, "busy", 30.0)
+    for history in ((ATTEMPTED,), (ATTEMPTED, refused), (ATTEMPTED, MessageSubmitted(1, "a", 1))):
+        assert when(REROUTE, given=(accepted(2), *history)) == ()
+
+
+def test_a_message_is_not_passed_on_for_ever() -> None:
+    there_and_back = [MessageRerouted(2 - n % 2, "link down") for n in range(REROUTES_MAX - 1)]
+    given = (ACCEPTED, *there_and_back)
+    (last,) = when(RerouteMessage(9, "link down"), given)
+    assert when(RerouteMessage(10, "link down"), (*given, last)) == ()
 
 
 # attempts
@@ -409,7 +450,14 @@ class AnyHistory(RuleBasedStateMachine):
     def attempt(self, part: int) -> None:
         waited = self.message.part(part).waits_for_submit
         due = self.message.part(part).retry_at_s <= self.now_s
-        assert bool(self.command(AttemptSubmit(part, 1))) == (waited and due)
+        assert bool(self.command(AttemptSubmit(part, self.message.link_id))) == (waited and due)
+
+    @rule(link_id=st.integers(1, 3))
+    def reroute(self, link_id: int) -> None:
+        touched = any(part.attempts or not part.needs_work for part in self.message.parts)
+        moved = self.command(RerouteMessage(link_id, "link down"))
+        assert not (moved and touched)
+        assert not moved or self.message.link_id == link_id
 
     @rule(part=PARTS, status=STATUSES, smsc_id=SMSC_IDS, pause_s=st.floats(0, 30))
     def respond(self, part: int, status: int, smsc_id: str, pause_s: float) -> None:

@@ -193,3 +193,32 @@ def documented(text: str, header: str) -> list[str]:
     """Return the keys below `header`, in order."""
     table = text.split(f"\n{header}\n")[1].split("\n[", maxsplit=1)[0]
     return re.findall(r"^(\w+) = ", table, re.MULTILINE)
+
+
+POOL = '[[pools]]\nname = "p"\nlinks = ["a", "b"]\n'
+PAIR = LINK.format(id=1) + LINK.format(id=2).replace('"a"', '"b"')
+
+
+def test_a_pool_names_its_links(tmp_path: Path) -> None:
+    (pool,) = load(tmp_path, PAIR + POOL).pools
+    assert (pool.name, pool.links) == ("p", ("a", "b"))
+    assert (pool.queue_wait_s_max, pool.failover_after_s, pool.balance) == (5.0, 1.0, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (PAIR + POOL + POOL, "pools[1].name: p is given twice"),
+        (PAIR + POOL + POOL.replace('"p"', '"q"'), "pools[1].links: a is in pool p already"),
+        (PAIR + POOL.replace('"b"', '"a"'), "pools[0].links: a is in pool p already"),
+        (PAIR + POOL.replace('"b"', '"c"'), "pools[0].links: no links are named c"),
+        (LINK.format(id=1) + LINK.format(id=2) + POOL, "pools[0].links: 2 links are named a"),
+        (PAIR + POOL.replace('["a", "b"]', "[]"), "pools[0].links: expected"),
+        (
+            PAIR + 'long_mode = "sar"\n' + POOL,
+            "pools[0].links: members differ in long_mode or default_alphabet",
+        ),
+    ],
+)
+def test_a_mistake_in_a_pool_is_found(tmp_path: Path, text: str, message: str) -> None:
+    assert message in refusal(tmp_path, text)

@@ -16,11 +16,14 @@ import gevent
 from signalbox.actors.desk import Patience
 from signalbox.actors.link_messages import LinkPlan, Submission
 from signalbox.actors.links import LINK_EVENTS, Links
+from signalbox.actors.loads import LoadReports, Loads
+from signalbox.actors.routing import Pools, Routes
 from signalbox.actors.sending import OUTCOME_EVENTS, Outcomes, Sending, SendRequest, Sent
 from signalbox.actors.sessions import Sessions
 from signalbox.actors.transports.smpp.session import Endpoint
 from signalbox.domain import message as messages
 from signalbox.domain.link import LinkSpec
+from signalbox.domain.pool import Pool
 from signalbox.eventstore.follower import Follower
 from signalbox.eventstore.journal import Journal
 from signalbox.eventstore.leases import LeaseKeeper
@@ -55,6 +58,8 @@ def handset(tail: str = "0000") -> str:
 class Gateway:
     """Links 1, 2, … to the given ports; keyword arguments change every link.
 
+    With `pool`, the fields of a `Pool`, all of them stand in for each other.
+
     Each gateway has accounts of its own at the SMSCs, unless `system_id` says which.
     """
 
@@ -64,13 +69,18 @@ class Gateway:
         *ports: int,
         send_wait_s: float = 5,
         lease_s: float = 3,
+        pool: dict[str, Any] | None = None,
         **link: Any,  # noqa: ANN401
     ) -> None:
         self.log = log
         self.journal = Journal(log)
         specs, plans = _links(ports, link)
         self.links = Links(log, self.journal, specs)
-        self.sessions = Sessions(log, self.journal, self.links, plans, PARTITIONS)
+        pools = Pools([Pool(name="all", link_ids=tuple(specs), **pool)] if pool is not None else [])
+        self.loads = Loads(log.pool, pools.link_ids)
+        self.routes = Routes(self.links, pools, self.loads)
+        self.sessions = Sessions(log, self.journal, self.links, plans, PARTITIONS, self.routes)
+        self.reports = LoadReports(log.pool, self.sessions.vitals)
         self.links.watch(self.sessions.changed)
         self.outcomes = Outcomes(log)
         self.sending = self.sending_anew(send_wait_s=send_wait_s)
@@ -106,7 +116,7 @@ class Gateway:
     def sending_anew(self, *, send_wait_s: float = 5, window_s: float = WINDOW_S) -> Sending:
         """Return another way in, as a second web process has it."""
         return Sending(
-            self.log, self.journal, self.links, self.outcomes,
+            self.log, self.journal, self.links, self.routes.carrier, self.outcomes,
             send_wait_s=send_wait_s, parts_max=10, window_s=window_s,
         )  # fmt: skip
 
@@ -157,6 +167,8 @@ class Gateway:
         if self._closed:
             return
         self._closed = True
+        self.reports.close()
+        self.loads.close()
         self.sessions.drain(5)
         self.keeper.close()
         self.follower.close()
@@ -165,6 +177,8 @@ class Gateway:
     def crash(self) -> None:
         """Stop as a killed process does: nothing more is written, no unbind, leases stay taken."""
         self._closed = True
+        self.reports.close()
+        self.loads.close()
         gevent.killall(self.keeper._greenlets)  # noqa: SLF001  no release
         for ref in self.sessions._running.values():  # noqa: SLF001  no drain
             ref.stop()
