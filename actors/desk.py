@@ -21,6 +21,7 @@ from signalbox.actors.feeder import track
 from signalbox.actors.handsets import Handsets
 from signalbox.actors.ids import uuid7
 from signalbox.actors.ledger import Ledger
+from signalbox.actors.spans import receipt_span
 from signalbox.domain import inbound
 from signalbox.domain import link as links
 from signalbox.domain import message as messages
@@ -203,15 +204,17 @@ class Desk:
         for _ in range(CONFLICTS_MAX):
             command = messages.RecordReceipt.of(part, receipt)
             events = messages.decide(tracked.message, command, time())
+            if not events:
+                return
             try:
-                self._ledger.write(
-                    tracked.stream_id, tracked.version + 1, events, tenant_id=tracked.tenant_id
-                )
+                with receipt_span(self._link_id, tracked, part, receipt.status):
+                    self._ledger.write(
+                        tracked.stream_id, tracked.version + 1, events, tenant_id=tracked.tenant_id
+                    )
             except Conflict:
                 tracked = track(0, self._log.read(tracked.stream_id))
                 continue
-            if events:
-                metrics.RECEIPTS.labels(str(self._link_id), receipt.status).inc()
+            metrics.RECEIPTS.labels(str(self._link_id), receipt.status).inc()
             return
         raise Unavailable("the message changes too fast")
 

@@ -28,7 +28,7 @@ class Ledger:
 
     def inbox(self, kind: str) -> list[str]:
         """Return the streams that wait in the actor's inbox, oldest first."""
-        with self._log.pool.connection() as connection:
+        with self._log.turns, self._log.pool.connection() as connection:
             rows = connection.execute(
                 "SELECT stream_id FROM signalbox.inbox WHERE actor_id = %s AND kind = %s"
                 " ORDER BY seq LIMIT %s",

@@ -44,6 +44,7 @@ class Accept:
     request_id: str
     reply: AsyncResult
     accepted: messages.MessageAccepted | None = None
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ class LinkActor(Actor):
                 writes=(Write(ask.stream_id, 1, events, tenant_id),),
                 by=ask.by,
                 request_id=ask.request_id,
+                traceparent=ask.traceparent,
                 inbox=(InboxRow(self.name, "submit", ask.stream_id),),
                 wait_s=self._journal.wait_s_max,
             )

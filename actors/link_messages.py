@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from signalbox.actors.transports.smpp.session import Delivery, Endpoint
     from signalbox.actors.work import Slot
     from signalbox.domain.link import Link
+    from signalbox.eventstore.quota import Quota
     from signalbox.eventstore.recorder import Fence
 
 
@@ -38,14 +39,29 @@ class LinkPlan:
     submission: Submission
     patience: Patience
 
+    def connected(self, link: Link) -> Link:
+        """Return the link with the account this plan connects to.
+
+        The log has another one already when some process read a newer configuration than this.
+        """
+        assert link.spec is not None, link
+        at = self.endpoint
+        spec = replace(link.spec, host=at.host, port=at.port, system_id=at.system_id)
+        return replace(link, spec=spec)
+
 
 @dataclass(frozen=True, slots=True)
 class Tenure:
-    """The lease a session acts under; `holds` is asked before every effect."""
+    """The lease a session acts under, and the licence; `holds` is asked before every effect.
+
+    Only while `licensed` is true it connects; parts leave at the `pace` all links share.
+    """
 
     owner: str
     fence: Fence
     holds: Callable[[], bool]
+    licensed: Callable[[], bool] = lambda: True
+    pace: Quota | None = None
 
 
 @dataclass(frozen=True, slots=True)

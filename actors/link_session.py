@@ -34,6 +34,7 @@ from signalbox.actors.link_messages import (
     WorkWaits,
 )
 from signalbox.actors.runtime import Actor
+from signalbox.actors.spans import Receipts, Submits
 from signalbox.actors.transports.smpp import codec
 from signalbox.actors.transports.smpp.session import (
     Bound,
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.25
+IDLE_TICK_S: Final = 1.0  # a thousand links with nothing to do must not keep a processor busy
 FETCH_MIN: Final = 50
 NAMELESS_RECEIPT: Final = Receipt(
     smsc_id="", status="unknown", error_code="", stat="", submit_date="", done_date=""
@@ -96,7 +98,7 @@ class LinkSession(Actor):
         relief: Relief | None = None,
     ) -> None:
         super().__init__(links.stream_of(link.link_id), log_.pool)
-        self._link = link
+        self._link = plan.connected(link)
         self._plan = plan
         self._submission = plan.submission
         self._log = log_
@@ -107,7 +109,7 @@ class LinkSession(Actor):
         self._feeder: Feeder | None = None
         self._desk: Desk | None = None
         self._done: GeventEvent | None = None
-        self._is_bound = self._draining = self._unbinding = False
+        self._is_bound = self._draining = self._unbinding = self._is_paced = False
         self._label = str(link.link_id)
         spec = self._spec
         self._bucket = TokenBucket(spec.tps, max(spec.tps, 1))
@@ -128,6 +130,7 @@ class LinkSession(Actor):
         self._more, self._news = True, False
         self._memory, self._line = Memory(), Line()
         self._window = Window(self._label)
+        self._spans = Submits(self._link.link_id)
         self._unsent: list[Slot] = []
         self._pump_at_s = 0.0
         self._down_since_s = self._moved_at_s = monotonic()
@@ -194,7 +197,14 @@ class LinkSession(Actor):
 
     @property
     def _wants_connection(self) -> bool:
-        return self._link.enabled and not self._draining and self._tenure.holds()
+        tenure = self._tenure
+        is_on = self._link.enabled and tenure.licensed()
+        return is_on and not self._draining and tenure.holds()
+
+    @property
+    def _is_idle(self) -> bool:
+        """True when the next tick has time: a submit that leaves before it is overdue later."""
+        return self._is_bound and not self._window.in_use and not len(self._line)
 
     # the session
 
@@ -226,6 +236,7 @@ class LinkSession(Actor):
         else:
             self._wire_log.tell(sessions.RecordBindRefusal(ended.reason, retry_in_s))
         self._connect_in(retry_in_s)
+        self.tell_later(TICK_S, Tick())  # The last one may have thought that there is time.
 
     def _connect_in(self, delay_s: float) -> None:
         self._connect_at_s = monotonic() + delay_s
@@ -238,7 +249,7 @@ class LinkSession(Actor):
         return max(backoff_s, bind_policy(bind_status).delay_s)
 
     def _changed(self, link: links.Link) -> None:
-        self._link = link
+        self._link = self._plan.connected(link)
         if link.enabled:
             self._connect_in(0)
 
@@ -290,7 +301,7 @@ class LinkSession(Actor):
 
     def _pump(self) -> None:
         """Attempt what window, rate and pauses allow; ask for more when the line is short."""
-        if self._draining or not self._link.enabled:
+        if self._draining or not self._link.enabled or not self._tenure.licensed():
             self._leave()
             return
         if not self._is_bound:
@@ -314,18 +325,27 @@ class LinkSession(Actor):
 
     def _admit(self, now_mono_s: float) -> list[Slot]:
         slots: list[Slot] = []
+        pace, self._is_paced = self._tenure.pace, False
         room = self._spec.window - self._window.in_use
         if now_mono_s < self._throttle.paused_until_s or not self._tenure.holds():
             return slots
         self._bucket.set_rate(self._spec.tps * self._throttle.factor, now_mono_s)
-        while len(slots) < room and self._line.ready and self._bucket.take(now_mono_s):
+        while len(slots) < room and self._line.ready and not self._bucket.wait_s(now_mono_s):
+            if pace is not None and not pace.take():
+                self._is_paced = True
+                pace.want(self._pace_allows)
+                break
+            self._bucket.take(now_mono_s)
             slots.append(self._line.take())
         return slots
+
+    def _pace_allows(self) -> None:
+        self._tell_self(Pump())
 
     def _schedule(self, now_s: float, now_mono_s: float) -> None:
         """Come back when a token, the end of a pause or a retry is due."""
         delays = []
-        if self._line.ready and self._window.in_use < self._spec.window:
+        if self._line.ready and self._window.in_use < self._spec.window and not self._is_paced:
             pause_s = self._throttle.paused_until_s - now_mono_s
             delays.append(max(pause_s, self._bucket.wait_s(now_mono_s)))
         retry_at_s = self._line.next_at_s()
@@ -378,6 +398,7 @@ class LinkSession(Actor):
                 self._unencodable(tracked, slot.part, error)
                 continue
             self._window.sent(sequence, slot, sent_s)
+            self._spans.sent(slot, tracked)
         if pdus and self._session is not None:
             self._session.send(pdus)
 
@@ -414,6 +435,7 @@ class LinkSession(Actor):
         now_s = time()
         changes = Changes(self._label)
         for slot, response in settled:
+            self._spans.answered(slot, response.status)
             tracked = self._memory.get(slot.stream_id)
             if tracked is None:
                 continue
@@ -470,6 +492,7 @@ class LinkSession(Actor):
         """Nobody knows whether these parts arrived; the link's policy says what follows."""
         changes = Changes(self._label)
         for slot in slots:
+            self._spans.lost(slot, reason)
             tracked = self._memory.get(slot.stream_id)
             if tracked is None:
                 continue
@@ -519,16 +542,17 @@ class LinkSession(Actor):
         self, known: list[tuple[Tracked, int, Receipt]], deliveries: Sequence[Delivery]
     ) -> None:
         now_s = time()
-        changes = Changes(self._label)
+        changes, spans = Changes(self._label), Receipts(self._link.link_id)
         for tracked, part, receipt in known:
             current = self._memory.get(tracked.stream_id) or tracked
             command = messages.RecordReceipt.of(part, receipt)
             had_work = current.message.needs_work
-            changes.decide(current, command, now_s)
+            if changes.decide(current, command, now_s):
+                spans.begin(current, part, receipt.status)
             if had_work and not current.message.needs_work:
                 changes.done.append(current.stream_id)
         # Without news the answer still waits for what was stored before: an empty append is free.
-        self._store(changes, deliveries)
+        spans.end_with(self._store(changes, deliveries))
 
     # the log
 
@@ -587,7 +611,7 @@ class LinkSession(Actor):
     # time
 
     def _tick(self) -> None:
-        self.tell_later(TICK_S, Tick())
+        self.tell_later(IDLE_TICK_S if self._is_idle else TICK_S, Tick())
         self._connect()  # The lease may have been uncertain when it was due.
         if self._relief is not None:
             self._relieve(self._relief)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import gevent
 from gevent.event import AsyncResult
+from gevent.pool import Pool as Group
 
 from signalbox.actors.link import Accept, Decide, Followed, LinkActor
 from signalbox.domain import link as domain
@@ -14,7 +15,7 @@ from signalbox.domain.names import names_of
 from signalbox.eventstore.errors import Conflict, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import pykka
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 DECIDE_TRIES: Final = 20
 DECIDE_RETRY_S: Final = 0.05
-LINK_EVENTS: Final = names_of(domain.LinkConfigured, domain.LinkToggled)
+CONFIGURED_AT_ONCE: Final = 20
+LINK_EVENTS: Final = names_of(domain.LinkConfigured, domain.LinkToggled, domain.LinkRemoved)
 
 
 class Links:
@@ -39,16 +41,47 @@ class Links:
         self._actors: dict[int, pykka.ActorRef[LinkActor]] = {}
         self._states: dict[int, domain.Link] = {}
         self._watchers: list[Callable[[domain.Link], None]] = []
+        self.room: Callable[[int], None] = lambda _: None  # raises when one more can't be on
 
     @property
     def ids(self) -> tuple[int, ...]:
         """The configured links."""
         return tuple(self._specs)
 
+    @property
+    def configured(self) -> list[domain.Link]:
+        """The links this process knows to be configured, by whomever, by number."""
+        return [link for _, link in sorted(self._states.items()) if link.spec is not None]
+
     def configure(self, by: str) -> None:
-        """Tell the log what the configuration says of each link, where that is news."""
-        for link_id, spec in self._specs.items():
-            self._decide(link_id, domain.ConfigureLink(spec), by=by, request_id="")
+        """Tell the log what the configuration says of each link, where that is news.
+
+        Raises: `Unavailable`.
+        """
+
+        def decide(link_id: int) -> None:
+            command = domain.ConfigureLink(self._specs[link_id])
+            self._decide(link_id, command, by=by, request_id="")
+
+        # One after the other, each would wait for a transaction of its own.
+        for _ in Group(CONFIGURED_AT_ONCE).imap_unordered(decide, self._specs):
+            pass
+
+    def reconfigure(self, specs: Mapping[int, domain.LinkSpec], by: str) -> None:
+        """Take another configuration: what it has no more is removed. Raises: `Unavailable`."""
+        self._specs = dict(specs)
+        self.remove_others((link.link_id for link in self.configured), by)
+        self.configure(by)
+
+    def remove_others(self, link_ids: Iterable[int], by: str) -> list[int]:
+        """Remove those links that the configuration does not have, and return them.
+
+        Raises: `Unavailable`.
+        """
+        others = [link_id for link_id in link_ids if link_id not in self._specs]
+        for link_id in others:
+            self._decide(link_id, domain.RemoveLink(), by=by, request_id="")
+        return others
 
     def link(self, link_id: int) -> domain.Link:
         """Return the link as this process knows it. Raises: `UnknownLink`."""
@@ -66,8 +99,13 @@ class Links:
         by: str,
         request_id: str = "",
     ) -> domain.Link:
-        """Switch a link; durable on return. Raises: `UnknownLink`, `Unavailable`."""
-        self.link(link_id)
+        """Switch a link; durable on return.
+
+        Raises: `UnknownLink`, `LicenseExceeded`, `Unavailable`.
+        """
+        link = self.link(link_id)
+        if enabled and not link.enabled:
+            self.room(link_id)
         command = domain.ToggleLink(enabled, reason)
         return self._decide(link_id, command, by=by, request_id=request_id)
 
@@ -77,10 +115,9 @@ class Links:
         self._actor(link_id).tell(accept)
 
     def follow(self, recorded: Recorded) -> None:
-        """Pass on what the log has of a link."""
+        """Pass on what the log has of a link, be it one that only another process configured."""
         link_id = int(recorded.stream_id.removeprefix("link-"))
-        if link_id in self._specs:
-            self._actor(link_id).tell(Followed(recorded))
+        self._actor(link_id).tell(Followed(recorded))
 
     def _actor(self, link_id: int) -> pykka.ActorRef[LinkActor]:
         ref = self._actors.get(link_id)

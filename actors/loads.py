@@ -17,7 +17,7 @@ import gevent
 from psycopg.rows import tuple_row
 
 from signalbox.domain import link as links
-from signalbox.eventstore.postgres import Broken
+from signalbox.eventstore.postgres import Broken, borrowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -81,6 +81,14 @@ class Load:
         """Return the load with one part more."""
         longer_s = 1 / self.rate_per_s if self.free_parts <= 0 else 0.0
         return replace(self, free_parts=self.free_parts - 1, wait_s=self.wait_s + longer_s)
+
+
+def queued_messages(pool: Pool, link_id: int) -> int:
+    """Return how many messages wait for a link, COUNTED_MAX at most. Raises: `Unavailable`."""
+    with borrowed(pool) as connection:
+        row = connection.execute(_WAITING, (COUNTED_MAX, [links.stream_of(link_id)])).fetchone()
+    assert row is not None
+    return int(row["count"])
 
 
 class Loads:

@@ -12,6 +12,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 from gevent.threadpool import ThreadPool
 
+from signalbox.domain.errors import InvalidField
 from signalbox.eventstore.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -28,11 +29,21 @@ R = TypeVar("R")
 class Passwords:
     """Hashes on `threads` threads; at most `queue_max` more may wait for one."""
 
-    def __init__(self, threads: int, queue_max: int) -> None:
+    def __init__(self, threads: int, queue_max: int, octets_max: int) -> None:
+        self._octets_max = octets_max
         self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES)
         self._threads = ThreadPool(threads)
         self._room = threads + queue_max
         self._nobodys_hash = self._hasher.hash(secrets.token_hex())
+
+    def require_length(self, password: str) -> None:
+        """Raise `InvalidField` for a password that is empty or too long."""
+        if not 0 < len(password.encode()) <= self._octets_max:
+            raise InvalidField("password", f"expected 1 to {self._octets_max} bytes")
+
+    def is_outdated(self, password_hash: str) -> bool:
+        """Tell whether a new hash of the same password would be made in another way."""
+        return self._hasher.check_needs_rehash(password_hash)
 
     def hash(self, password: str) -> str:
         """Return an argon2 string. Raises: `Unavailable` when too many wait."""

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Final, Literal
 import gevent
 from gevent.event import AsyncResult, Event
 
+from signalbox.actors.filters import Filters
 from signalbox.actors.ids import Numbers, uuid7
 from signalbox.actors.link import Accept
+from signalbox.actors.rejecting import Doorman
 from signalbox.domain import message as domain
-from signalbox.domain.errors import IdempotencyConflict
+from signalbox.domain.errors import IdempotencyConflict, Refused
 from signalbox.domain.names import names_of
+from signalbox.eventstore import tracing
 from signalbox.eventstore.errors import Conflict, Unavailable
 
 if TYPE_CHECKING:
@@ -51,6 +54,12 @@ class SendRequest:
     idempotency_key: str = ""
     by: str = ""
     request_id: str = ""
+    traceparent: str = ""
+
+    @property
+    def is_repeatable(self) -> bool:
+        """True when asking again finds the message of the first time."""
+        return bool(self.idempotency_key or self.transaction_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,12 +143,16 @@ class Sending:
         send_wait_s: float,
         parts_max: int,
         window_s: float,
+        filters: Filters | None = None,
+        require_license: Callable[[], None] = lambda: None,
     ) -> None:
         self._log = log
         self._journal = journal
         self._links = links
         self._carrier = carrier
         self._outcomes = outcomes
+        self._doorman = Doorman(log, journal, filters or Filters())
+        self._require_license = require_license
         self._send_wait_s = send_wait_s
         self._parts_max = parts_max
         self._window_s = window_s
@@ -149,8 +162,8 @@ class Sending:
         """Accept and wait for the outcome.
 
         Raises:
-            Refused: `UnknownLink`, `LinkIsDisabled`, `TextTooLong`, `InvalidField`,
-                `IdempotencyConflict`.
+            Refused: `UnknownLink`, `LinkIsDisabled`, `LicenseExpired`, `LicenseRequired`,
+                `RejectedByFilter`, `TextTooLong`, `InvalidField`, `IdempotencyConflict`.
             Unavailable: the store did not take it in time; it may be asked for again.
         """
         for generation in range(GENERATIONS_MAX):
@@ -167,6 +180,8 @@ class Sending:
 
     def _send_as(self, message_id: str, request: SendRequest, waiter: Waiter) -> Sent:
         carrier_id = self._carrier(request.link_id)
+        stream_id = domain.stream_of(message_id)
+        self._admit(request, stream_id)
         command = domain.AcceptMessage(
             requested_link_id=request.link_id,
             app_id=request.app_id,
@@ -179,17 +194,28 @@ class Sending:
             request_digest=self._digest(request) if request.idempotency_key else "",
             parts_max=self._parts_max,
         )
-        stream_id = domain.stream_of(message_id)
         ask = Accept(stream_id, command, request.by, request.request_id, AsyncResult())
-        self._links.accept(carrier_id, ask)
-        try:
-            ask.reply.get(timeout=self._journal.wait_s_max + 1)
-        except gevent.Timeout:
-            raise Unavailable("store does not answer") from None
+        with tracing.span("accept", request.traceparent, link=carrier_id) as span:
+            ask.traceparent = span.traceparent
+            self._links.accept(carrier_id, ask)
+            try:
+                ask.reply.get(timeout=self._journal.wait_s_max + 1)
+            except gevent.Timeout:
+                raise Unavailable("store does not answer") from None
         assert ask.accepted is not None, ask
         message = domain.evolve(None, ask.accepted, 0.0)
         message = waiter.wait(message, 1, self._send_wait_s)
         return _sent(message_id, command.task_id, command.transaction_id, message)
+
+    def _admit(self, request: SendRequest, stream_id: str) -> None:
+        """Ask licence and filters; what was accepted while they allowed it keeps its result."""
+        try:
+            self._require_license()
+        except Refused:
+            if request.is_repeatable and self._log.read(stream_id):
+                raise Conflict(stream_id, 1) from None
+            raise
+        self._doorman.admit(request, stream_id)
 
     def _message_id(self, request: SendRequest, generation: int) -> str:
         app, number = str(request.app_id), str(generation)

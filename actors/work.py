@@ -31,6 +31,7 @@ class Tracked:
     version: int
     tenant_id: str
     encoded: tuple[texts.Part, ...] | None = None
+    traceparent: str = ""
 
     def evolve(self, events: Iterable[messages.Event], at_s: float) -> None:
         """Apply events that are about to be appended, in this order, as the next versions."""

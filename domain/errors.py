@@ -55,6 +55,16 @@ class InvalidField(Refused):
         return f"invalid {self.field}: {self.reason}"
 
 
+@dataclass(eq=False)
+class RejectedByFilter(Refused):
+    """A content filter of the operator turns the message away; that alone is stored."""
+
+    filter: str
+
+    def __str__(self) -> str:
+        return f"rejected by filter {self.filter}"
+
+
 class IdempotencyConflict(Refused):
     """The key was used before for another request."""
 
@@ -67,6 +77,26 @@ class UserExists(Refused):
 
     def __str__(self) -> str:
         return "user already exists"
+
+
+@dataclass(eq=False)
+class UnknownUser(Refused):
+    """No user has that number, or none any more."""
+
+    user_id: int
+
+    def __str__(self) -> str:
+        return "user not found"
+
+
+@dataclass(eq=False)
+class UserIsAdmin(Refused):
+    """An administrator is not removed like everybody else."""
+
+    user_id: int
+
+    def __str__(self) -> str:
+        return "user is an admin"
 
 
 class UnknownApplication(Refused):
@@ -91,6 +121,95 @@ class TooManyAttempts(Refused):
 
     def __str__(self) -> str:
         return "too many attempts, try again later"
+
+
+@dataclass(eq=False)
+class BadLicense(Refused):
+    """What was uploaded is no licence, or nobody vouches for it."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"invalid license: {self.reason}"
+
+
+@dataclass(eq=False)
+class LicensePast(Refused):
+    """The licence brought has run out already."""
+
+    valid_until: str
+
+    def __str__(self) -> str:
+        return f"license was valid until {self.valid_until}"
+
+
+@dataclass(eq=False)
+class LicenseOlder(Refused):
+    """A newer licence is in force."""
+
+    serial: int
+    current: int
+
+    def __str__(self) -> str:
+        return "license is older than the current one"
+
+
+class LicenseExpired(Refused):
+    """The licence has run out: what was accepted goes on, nothing new is accepted."""
+
+    def __str__(self) -> str:
+        return "license expired"
+
+
+class LicenseRequired(Refused):
+    """There is no licence, and the configuration demands one."""
+
+    def __str__(self) -> str:
+        return "license required"
+
+
+@dataclass(eq=False)
+class LicenseExceeded(Refused):
+    """As many links as the licence allows are on."""
+
+    connections_max: int
+
+    def __str__(self) -> str:
+        return f"license allows {self.connections_max} connections"
+
+
+class IpExists(Refused):
+    """The address is being warmed up already."""
+
+    def __str__(self) -> str:
+        return "IP already exists"
+
+
+class UnknownIp(Refused):
+    """The address is not being warmed up."""
+
+    def __str__(self) -> str:
+        return "IP not found"
+
+
+@dataclass(eq=False)
+class GroupingExists(Refused):
+    """An address can't have two ramps for one grouping."""
+
+    grouping: str
+
+    def __str__(self) -> str:
+        return "Grouping already exists"
+
+
+@dataclass(eq=False)
+class UnknownGrouping(Refused):
+    """The address has no ramp for that grouping."""
+
+    grouping: str
+
+    def __str__(self) -> str:
+        return "Grouping not found"
 
 
 @dataclass(eq=False)

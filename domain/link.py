@@ -1,14 +1,14 @@
-"""A link to an SMSC as operators see it: configured, switched on or off.
+"""A link to an SMSC as operators see it: configured, switched on or off, taken away.
 
-`ConfigureLink` ──▶ `LinkConfigured`, `ToggleLink` ──▶ `LinkToggled`. The stream `link-<id>` holds
-these control events only; what happens on the wire is the stream of `session`, message fates are
-`message`.
+`ConfigureLink` ─▶ `LinkConfigured`, `ToggleLink` ─▶ `LinkToggled`, `RemoveLink` ─▶ `LinkRemoved`.
+The stream `link-<id>` holds these control events only; what happens on the wire is the stream of
+`session`, message fates are `message`.
 """
 
 from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never
 
-from signalbox.domain.errors import LinkIsDisabled
+from signalbox.domain.errors import LinkIsDisabled, UnknownLink
 from signalbox.domain.text import Alphabet, LongMode
 
 InDoubt = Literal["resend", "hold", "fail"]
@@ -54,7 +54,12 @@ class ToggleLink:
     reason: str = ""
 
 
-Command = ConfigureLink | ToggleLink
+@dataclass(frozen=True, slots=True)
+class RemoveLink:
+    """The configuration has this link no longer."""
+
+
+Command = ConfigureLink | ToggleLink | RemoveLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +77,29 @@ class LinkToggled:
     reason: str = ""
 
 
-Event = LinkConfigured | LinkToggled
+@dataclass(frozen=True, slots=True)
+class LinkRemoved:
+    """The link is configured no longer; a later `LinkConfigured` brings it back as if it were new.
+
+    What waits for it stays in its queue.
+    """
+
+
+Event = LinkConfigured | LinkToggled | LinkRemoved
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One link; `spec` is None until it was configured."""
+    """One link; `spec` is None while it is not configured."""
 
     link_id: int
     spec: LinkSpec | None = None
     enabled: bool = field(default=False)
 
     def require_enabled(self) -> None:
-        """Raise `LinkIsDisabled` when the link takes no messages."""
+        """Raise `UnknownLink` or `LinkIsDisabled` when the link takes no messages."""
+        if self.spec is None:
+            raise UnknownLink(self.link_id)
         if not self.enabled:
             raise LinkIsDisabled(self.link_id)
 
@@ -95,10 +110,17 @@ def stream_of(link_id: int) -> str:
 
 
 def decide(link: Link, command: Command) -> tuple[Event, ...]:
-    """Return the events of one command; nothing when it changes nothing."""
+    """Return the events of one command; nothing when it changes nothing.
+
+    Raises: `UnknownLink` for the switch of a link that is not configured.
+    """
     match command:
         case ConfigureLink(spec):
             return () if spec == link.spec else (LinkConfigured(spec),)
+        case RemoveLink():
+            return () if link.spec is None else (LinkRemoved(),)
+        case ToggleLink() if link.spec is None:
+            raise UnknownLink(link.link_id)
         case ToggleLink(enabled, reason):
             return () if enabled == link.enabled else (LinkToggled(enabled, reason),)
         case _:
@@ -112,5 +134,7 @@ def evolve(link: Link, event: Event) -> Link:
             return replace(link, spec=spec, enabled=link.enabled if link.spec else spec.enabled)
         case LinkToggled(enabled):
             return replace(link, enabled=enabled)
+        case LinkRemoved():
+            return Link(link.link_id)
         case _:
             assert_never(event)

@@ -9,7 +9,18 @@ unknown names are an error.
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from signalbox.domain import account, inbound, link, message, session
+from signalbox.domain import (
+    account,
+    inbound,
+    link,
+    message,
+    rejection,
+    sending_day,
+    sending_ip,
+    session,
+    slowdown,
+)
+from signalbox.domain import license as licenses
 
 Event = (
     message.Event
@@ -17,8 +28,11 @@ Event = (
     | session.Event
     | inbound.MoEvent
     | inbound.ReceiptEvent
-    | account.UserRegistered
-    | account.AppRegistered
+    | rejection.MessageRejected
+    | account.Event
+    | licenses.Event
+    | sending_ip.Event
+    | sending_day.Event
 )
 
 EVENT_CLASSES: Final[dict[str, type[Event]]] = {
@@ -29,8 +43,10 @@ EVENT_CLASSES: Final[dict[str, type[Event]]] = {
     "message.submit_refused.1": message.SubmitRefused,
     "message.submit_outcome_unknown.1": message.SubmitOutcomeUnknown,
     "message.receipt_recorded.1": message.ReceiptRecorded,
+    "message.rejected.1": rejection.MessageRejected,
     "link.configured.1": link.LinkConfigured,
     "link.toggled.1": link.LinkToggled,
+    "link.removed.1": link.LinkRemoved,
     "session.claimed.1": session.LinkClaimed,
     "session.bound.1": session.LinkBound,
     "session.lost.1": session.LinkLost,
@@ -42,7 +58,26 @@ EVENT_CLASSES: Final[dict[str, type[Event]]] = {
     "receipt.matched.1": inbound.ReceiptMatched,
     "receipt.abandoned.1": inbound.ReceiptAbandoned,
     "user.registered.1": account.UserRegistered,
+    "user.removed.1": account.UserRemoved,
+    "user.admin_granted.1": account.AdminGranted,
+    "user.admin_revoked.1": account.AdminRevoked,
+    "user.password_rehashed.1": account.PasswordRehashed,
     "app.registered.1": account.AppRegistered,
+    "license.uploaded.1": licenses.LicenseUploaded,
+    "warmup.ip_added.1": sending_ip.WarmupIpAdded,
+    "warmup.ip_replaced.1": sending_ip.WarmupIpReplaced,
+    "warmup.ip_removed.1": sending_ip.WarmupIpRemoved,
+    "warmup.grouping_removed.1": sending_ip.WarmupGroupingRemoved,
+    "warmup.paused.1": sending_ip.WarmupPaused,
+    "warmup.resumed.1": sending_ip.WarmupResumed,
+    "warmup.finished.1": sending_ip.WarmupFinished,
+    "warmup.backoff_started.1": slowdown.WarmupBackoffStarted,
+    "warmup.backoff_ended.1": slowdown.WarmupBackoffEnded,
+    "warmup.suspended.1": slowdown.WarmupSuspended,
+    "warmup.suspension_lifted.1": slowdown.WarmupSuspensionLifted,
+    "warmup.day_closed.1": sending_day.WarmupDayClosed,
+    "volume.reserved.1": sending_day.VolumeReserved,
+    "volume.settled.1": sending_day.VolumeSettled,
 }
 
 NAMES: Final[dict[type[Event], str]] = {cls: name for name, cls in EVENT_CLASSES.items()}

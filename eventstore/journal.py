@@ -66,6 +66,7 @@ class Append:
     writes: Sequence[Write]
     by: str = ""
     request_id: str = ""
+    traceparent: str = ""
     fence: Fence | None = None
     inbox: Sequence[InboxRow] = ()
     done: Sequence[str] = ()
@@ -157,6 +158,7 @@ class Journal:
                         command_id=command_id,
                         request_id=append.request_id,
                         by=append.by,
+                        traceparent=append.traceparent,
                     )
                 )
                 for write in append.writes

@@ -1,8 +1,9 @@
 """Between events and stored bytes: `Recorded` is an event with everything that is known about it.
 
-Stored state is JSON that psql can read: `{"at", "tenant", "command", "request", "by", "event":
-{…}}`, empty entries left out. Personal fields are not in `event` but encrypted together in
-`sealed`. Reading is lazy: a filter can look at ids and topics without paying for the rest.
+Stored state is JSON that psql can read: `{"at", "tenant", "command", "request", "by",
+"traceparent", "event": {…}}`, empty entries left out. Personal fields are not in `event` but
+encrypted together in `sealed`. Reading is lazy: a filter can look at ids and topics without paying
+for the rest.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Recorded:
     command_id: str = ""
     request_id: str = ""
     by: str = ""
+    traceparent: str = ""
     position: int = 0
 
     @property
@@ -64,6 +66,7 @@ class Envelope(msgspec.Struct, omit_defaults=True):
     command: str = ""
     request: str = ""
     by: str = ""
+    traceparent: str = ""
 
 
 class _State(Envelope, omit_defaults=True):
@@ -101,6 +104,7 @@ class EnvelopeMapper(Mapper[str]):
             command=recorded.command_id,
             request=recorded.request_id,
             by=recorded.by,
+            traceparent=recorded.traceparent,
             event=event,
         )
         shape = _SHAPES[type(event)]
@@ -145,6 +149,7 @@ class EnvelopeMapper(Mapper[str]):
             command_id=raw.command,
             request_id=raw.request,
             by=raw.by,
+            traceparent=raw.traceparent,
             position=position,
         )
 

@@ -9,6 +9,7 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram
 
 ACCEPTED: Final = Counter("signalbox_messages_accepted", "Messages accepted over HTTP", ["link"])
+REJECTED: Final = Counter("signalbox_rejected", "Messages a content filter refused", ["filter"])
 SUBMITTED: Final = Counter("signalbox_parts_submitted", "Parts the SMSC accepted", ["link"])
 FAILED: Final = Counter("signalbox_parts_failed", "Parts that failed for good", ["link"])
 REFUSED: Final = Counter(
@@ -60,7 +61,20 @@ REQUESTS: Final = Histogram(
     ["route", "status"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )  # fmt: skip
+LIMITED: Final = Counter(
+    "signalbox_requests_limited", "Requests and connections that were too many", ["level"]
+)
 LEASES: Final = Gauge(
     "signalbox_leases_held", "Partitions this machine's relays act for",
     multiprocess_mode="livesum",
 )  # fmt: skip
+EXPORTED: Final = Gauge(
+    "signalbox_statistics_exported_timestamp_seconds", "When statistics were last exported",
+    multiprocess_mode="max",
+)  # fmt: skip
+EXPORT_FAILURES: Final = Counter(
+    "signalbox_statistics_export_failures", "Exports of statistics that failed"
+)
+SPANS_DROPPED: Final = Counter(
+    "signalbox_spans_dropped", "Spans that did not reach the collector", ["reason"]
+)

@@ -103,6 +103,14 @@ MIGRATIONS: Final[tuple[LiteralString, ...]] = (
         seen_at timestamptz NOT NULL DEFAULT clock_timestamp()
     );
     """,
+    """
+    CREATE UNLOGGED TABLE signalbox.rate_buckets (
+        key text PRIMARY KEY,
+        tokens double precision NOT NULL,
+        granted double precision NOT NULL,
+        updated_at timestamptz NOT NULL
+    );
+    """,
 )
 
 

@@ -9,15 +9,17 @@ outside the log: destroying the row's key erases the tenant. All of it is AES-25
 import base64
 import hmac
 import os
+from collections.abc import Iterable
 from hashlib import blake2b
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from psycopg import Connection
 
 from signalbox.domain.errors import TenantErased
 from signalbox.eventstore.postgres import Pool
@@ -123,6 +125,23 @@ class TenantKeys:
         wrapped = row["wrapped_key"] if row is not None else None
         cipher = None if wrapped is None else self._unwrapped(tenant_id, bytes(wrapped))
         return self._ciphers.setdefault(tenant_id, cipher)
+
+    def fetch(self, connection: Connection[Any], tenant_ids: Iterable[str]) -> None:
+        """Get the keys of many tenants at once, those that are not known here.
+
+        Raises: `ValueError` when SECRET_KEY is not the one the keys were wrapped with.
+        """
+        self._forget_now_and_then()
+        unknown = [tenant_id for tenant_id in tenant_ids if tenant_id not in self._ciphers]
+        rows = connection.execute(
+            "SELECT tenant_id, wrapped_key FROM signalbox.tenant_keys WHERE tenant_id = ANY(%s)",
+            (unknown,),
+        ).fetchall()
+        wrapped = {row["tenant_id"]: row["wrapped_key"] for row in rows}
+        for tenant_id in unknown:
+            key = wrapped.get(tenant_id)
+            cipher = None if key is None else self._unwrapped(tenant_id, bytes(key))
+            self._ciphers.setdefault(tenant_id, cipher)
 
     def _unwrapped(self, tenant_id: str, wrapped: bytes) -> AESGCM:
         nonce, sealed = wrapped[:NONCE_OCTETS], wrapped[NONCE_OCTETS:]

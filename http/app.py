@@ -7,30 +7,42 @@ from typing import TYPE_CHECKING, Any
 import falcon
 
 from signalbox.domain.errors import Refused
+from signalbox.eventstore import tracing
 from signalbox.eventstore.errors import Unavailable
 from signalbox.http import errors
 from signalbox.http.context import Identified, Request
+from signalbox.http.limits import RateLimited, on_limited
 from signalbox.http.monitoring import Alive, Metrics, Ready
 from signalbox.http.sms_proxy.refusals import on_refused
+from signalbox.http.sms_proxy.traced import Traced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from signalbox.http.limits import AllRequests
     from signalbox.http.monitoring import Check
 
 Routes = dict[str, object]
 
 
-def create_app(routes: Mapping[str, object], checks: Mapping[str, Check]) -> falcon.App[Any, Any]:
+def create_app(
+    routes: Mapping[str, object], checks: Mapping[str, Check], limit: AllRequests | None = None
+) -> falcon.App[Any, Any]:
     """Return the WSGI application.
 
-    `routes` are the surfaces' (`SmsProxy.routes`), `checks` are those of `/readyz`.
+    `routes` are the surfaces' (`SmsProxy.routes`), `checks` are those of `/readyz`,
+    `limit` is asked about every request before it is routed.
     """
     app = falcon.App(request_type=Request, middleware=[Identified()])
+    if tracing.is_on():
+        app.add_middleware(Traced())
+    if limit is not None:
+        app.add_middleware(limit)
     app.req_options.strip_url_path_trailing_slash = True
     app.set_error_serializer(errors.serialize)
     app.add_error_handler(Exception, errors.on_accident)
     app.add_error_handler(errors.Failure, errors.on_failure)
+    app.add_error_handler(RateLimited, on_limited)
     app.add_error_handler(Unavailable, errors.on_unavailable)
     app.add_error_handler(Refused, on_refused)
     for path, resource in {**_monitoring(checks), **routes}.items():

@@ -55,9 +55,10 @@ class BodyReader:
         media_type = (req.content_type or "application/json").partition(";")[0].strip().lower()
         if media_type != "application/json":
             raise Failure(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "expected application/json")
-        return convert(self._octets(req), kind)
+        return convert(self.octets(req), kind)
 
-    def _octets(self, req: Request) -> bytes:
+    def octets(self, req: Request) -> bytes:
+        """Return the body as it came. Raises: `BadBody`; `Failure` 413 too large, 408 too slow."""
         announced = req.content_length  # None when it comes in chunks.
         too_large = Failure(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request body too large")
         if announced is not None and announced > self._octets_max:

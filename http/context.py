@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import falcon
@@ -16,14 +17,22 @@ REQUEST_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 ROUTE: Final = "signalbox.route"
 """The WSGI environment's key for the route's template, the only form of a path that is recorded."""
 
+STORE_AWAY: Final = "service unavailable, try again"
+
 encode: Final = msgspec.json.Encoder().encode
 
 
 class Context:
-    """`failure` holds the keys that a failure's answer has besides `error`."""
+    """`failure` holds the keys that a failure's answer has besides `error`.
+
+    `unavailable` is the status and the sentence when the store is away.
+    `traceparent` is what the request's own spans hang on, "" when it is not traced.
+    """
 
     request_id: str = ""
+    traceparent: str = ""
     failure: Mapping[str, object] = {"success": False}
+    unavailable: tuple[int, str] = (HTTPStatus.SERVICE_UNAVAILABLE, STORE_AWAY)
 
 
 class Request(falcon.Request):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from signalbox.http.context import encode
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from signalbox.http.context import Request
 
 log = logging.getLogger(__name__)
-
-STORE_AWAY: Final = "service unavailable, try again"
 
 
 @dataclass(eq=False)
@@ -61,7 +59,7 @@ def on_unavailable(
     """Answer that the store is away: nothing was acknowledged, so it may be asked again."""
     log.warning("store unavailable", extra={"reason": unavailable.reason, **_named(req)})
     resp.set_header("Retry-After", str(unavailable.retry_after_s))
-    answer(req, resp, HTTPStatus.SERVICE_UNAVAILABLE, STORE_AWAY)
+    answer(req, resp, *req.context.unavailable)
 
 
 def on_accident(

@@ -22,12 +22,13 @@ class Peers:
         peer: str = req.env.get("REMOTE_ADDR", "")
         hops = req.env.get("HTTP_X_FORWARDED_FOR", "").split(",") if self._trusted else []
         for hop in reversed(hops):
-            if not self._is_trusted(peer) or not _is_address(hop.strip()):
+            if not self.trusts(peer) or not _is_address(hop.strip()):
                 break
             peer = hop.strip()
         return peer
 
-    def _is_trusted(self, peer: str) -> bool:
+    def trusts(self, peer: str) -> bool:
+        """Tell whether this address is a proxy's."""
         return _is_address(peer) and any(ipaddress.ip_address(peer) in n for n in self._trusted)
 
 

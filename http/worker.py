@@ -24,6 +24,7 @@ from gunicorn.workers.ggevent import GeventPyWSGIWorker
 from typing_extensions import override
 
 from signalbox.eventstore import metrics
+from signalbox.http.connections import Connections
 from signalbox.http.context import ROUTE, encode
 from signalbox.http.head import FIELDS_MAX, BadHead, Head, parse
 
@@ -41,10 +42,15 @@ LEFTOVER_OCTETS_MAX: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a client may take of time and length for the head of a request."""
+    """What a client may take: time and length for the head of a request, connections.
+
+    0 connections set no limit, and there is none for the networks in `trusted_proxies`.
+    """
 
     header_timeout_s: float = 5.0
     header_line_octets_max: int = 8_192
+    connections_per_ip_max: int = 0
+    trusted_proxies: tuple[str, ...] = ()
 
 
 class Body(pywsgi.Input):  # type: ignore[misc]
@@ -75,6 +81,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
 
     _head: Head
     _body: Body
+    _has_room: bool
 
     @override
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -82,8 +89,17 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
         self.socket.settimeout(IDLE_S)
 
     @override
+    def handle(self) -> None:
+        peer, _ = self._peer()
+        with self.server.connections.counted(peer) as self._has_room:
+            super().handle()
+
+    @override
     def handle_one_request(self) -> bool | None:
         self.environ, self.code = None, 0
+        if not self._has_room:
+            self._refuse(BadHead(HTTPStatus.TOO_MANY_REQUESTS, "too many connections"))
+            return None
         try:
             octets = self._read_head()
             if not octets:
@@ -219,6 +235,7 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]
     def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.limits = limits
+        self.connections = Connections(limits.connections_per_ip_max, limits.trusted_proxies)
         self.waiting: set[Handler] = set()
         self.stopping = False
 

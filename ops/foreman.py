@@ -4,7 +4,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -38,6 +39,14 @@ class Foreman(Manager):  # type: ignore[misc]  # honcho ships no types
     def asked_to_stop(self) -> bool:
         """Whether it ended because of SIGINT or SIGTERM."""
         return self.returncode in SIGNALLED
+
+    def hang_up(self, names: Iterable[str]) -> None:
+        """Send SIGHUP to those of the processes that run; fit for a signal's handler."""
+        for name in names:
+            process = self._processes[name]
+            if "pid" in process and "returncode" not in process:
+                with suppress(ProcessLookupError):  # It has just ended.
+                    os.kill(process["pid"], signal.SIGHUP)
 
     @override
     def terminate(self) -> None:
@@ -81,6 +90,9 @@ class _Child(Process):  # type: ignore[misc]  # honcho ships no types
 
         SIGKILL, since nobody reads the child's output any more and nobody would end its drain.
         """
+        # A terminal that closes tells its whole group; whether to end is for our parent to decide.
+        # The child inherits this, and so lives until it has a reason of its own to listen.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         ends_with_parent(signal.SIGKILL, self._parent_pid)()
         end_with_helper = ends_with_parent(signal.SIGKILL, os.getpid())
         self._child_ctor = partial(Popen, preexec_fn=end_with_helper)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from signalbox.actors.desk import Patience
+from signalbox.actors.filters import Rule
 from signalbox.actors.link_messages import LinkPlan, Submission
 from signalbox.actors.transports.smpp.session import Endpoint
 from signalbox.domain.link import LinkSpec
@@ -40,6 +43,11 @@ def pools(settings: Settings) -> list[Pool]:
         )
         for pool in settings.pools
     ]
+
+
+def filter_rules(settings: Settings) -> list[Rule]:
+    """Return the configured content filters, in their order."""
+    return [msgspec.convert(one, Rule, from_attributes=True) for one in settings.filters]
 
 
 def _spec(link: Link) -> LinkSpec:

@@ -124,6 +124,13 @@ def rebuild(arguments: argparse.Namespace) -> int:
         return run(settings)
 
 
+def make_license(arguments: argparse.Namespace) -> int:
+    """Print a signed licence."""
+    from signalbox.ops.license import make
+
+    return make(arguments)
+
+
 def version(_: argparse.Namespace) -> int:
     """Print the version."""
     sys.stdout.write(f"signalbox {importlib.metadata.version('signalbox')}\n")
@@ -153,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     smsc.set_defaults(command=demo_smsc)
     smsc.add_argument("--port", type=int, required=True)
     _add_inspections(commands, config)
+    _add_license(commands)
     commands.add_parser("version", help="print the version").set_defaults(command=version)
     return parser
 
@@ -176,6 +184,22 @@ def _add_inspections(
     models = commands.add_parser("projections", help="read models").add_subparsers(required=True)
     anew = models.add_parser("rebuild", help="make them anew from the log", parents=[config])
     anew.set_defaults(command=rebuild)
+
+
+def _add_license(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    licences = commands.add_parser("license", help="licence files").add_subparsers(required=True)
+    one = licences.add_parser("make", help="print a signed licence")
+    one.set_defaults(command=make_license)
+    one.add_argument("--company", required=True)
+    one.add_argument("--valid-until", required=True, metavar="YYYY-MM-DD", help="the last day, UTC")
+    one.add_argument(
+        "--max-connections", required=True, type=int, metavar="N", help="links at once"
+    )
+    one.add_argument("--max-tps", required=True, type=int, metavar="N", help="parts per second")
+    key = one.add_mutually_exclusive_group(required=True)
+    key.add_argument("--secret-env", metavar="NAME", help="variable with a secret (HS256)")
+    key.add_argument("--private-key", type=Path, metavar="FILE", help="Ed25519 key in PEM")
+    key.add_argument("--new-key", type=Path, metavar="FILE", help="make one, and FILE.pub")
 
 
 def _serving(arguments: argparse.Namespace, process: str) -> Settings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from contextlib import ExitStack
 from time import time
 from typing import TYPE_CHECKING, Final
 
@@ -17,12 +18,13 @@ from signalbox.ops.store import open_log
 from signalbox.projections.building import BeingBuiltError, rebuild
 from signalbox.projections.models import PROJECTIONS
 from signalbox.projections.projector import Projector
+from signalbox.projections.readers import ReadModels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from signalbox.eventstore.log import EventLog
-    from signalbox.ops.settings import Settings
+    from signalbox.ops.settings import Settings, StatisticExporter
     from signalbox.projections.projection import Projection
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,8 @@ class ProjectorProcess:
         self._wake = Event()
         self._stopping = Event()
         self._away = False
+        self.is_current = False
+        """True while this process has the turn and shows all that was stored."""
 
     def run(self) -> None:
         """Work until `stop`; the store may be away for any time."""
@@ -87,10 +91,11 @@ class ProjectorProcess:
         except Broken as error:
             if not self._away:
                 log.warning("store does not answer", extra={"error": str(error)})
-            self._away = True
+            self._away, self.is_current = True, False
             self._stopping.wait(RETRY_S)
             return False
         self._away = False
+        self.is_current = progress.mine and progress.caught_up
         metrics.PROJECTED.inc(progress.events)
         metrics.PROJECTOR_LAG.set(0.0 if progress.caught_up else time() - progress.at_s)
         return not progress.caught_up
@@ -98,12 +103,28 @@ class ProjectorProcess:
 
 def run(settings: Settings) -> int:
     """Keep the read models until SIGTERM; return the exit code."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # Nothing of its can change while it runs.
     log_ = open_log(settings)
     process = ProjectorProcess(log_, PROJECTIONS, settings.projector.batch_events_max)
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, process.stop)
     log.info("projector is ready")
-    process.run()
-    log_.close()
+    with ExitStack() as closing:
+        closing.callback(log_.close)
+        if settings.statistic_exporter.enabled:
+            _export(settings.statistic_exporter, log_, process, closing)
+        process.run()
     log.info("projector stopped")
     return 0
+
+
+def _export(
+    target: StatisticExporter, log_: EventLog, process: ProjectorProcess, closing: ExitStack
+) -> None:
+    # The client takes a while to import, and most installations do without.
+    from signalbox.ops.exporter import Exporter, InfluxSink  # noqa: PLC0415
+
+    sink = InfluxSink(target)
+    closing.callback(sink.close)
+    exporter = Exporter(ReadModels(log_), sink.write, lambda: process.is_current, target.interval_s)
+    closing.callback(exporter.close)

@@ -12,7 +12,7 @@ from signalbox.eventstore.leases import partition_of
 from signalbox.eventstore.postgres import Broken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from signalbox.eventstore.log import EventLog
     from signalbox.ops.settings import Settings
@@ -26,9 +26,12 @@ _HELD: Final = """
 
 
 def checks(
-    settings: Settings, log: EventLog, read_models: ReadModels
+    settings: Settings,
+    log: EventLog,
+    read_models: ReadModels,
+    link_ids: Callable[[], Iterable[int]],
 ) -> dict[str, Callable[[], str]]:
-    """Return the checks of `/readyz`; each returns what is wrong."""
+    """Return the checks of `/readyz`; each returns what is wrong with the links there are."""
 
     def store() -> str:
         log.head()
@@ -36,7 +39,7 @@ def checks(
 
     def leases() -> str:
         partitions = settings.leases.partitions
-        wanted = {partition_of(link.stream_of(one.id), partitions) for one in settings.links}
+        wanted = {partition_of(link.stream_of(one), partitions) for one in link_ids()}
         with log.pool.connection() as connection:
             rows = connection.execute(_HELD, (list(wanted),)).fetchall()
         orphans = len(wanted) - len(rows)

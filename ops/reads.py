@@ -2,24 +2,73 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from threading import Lock
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from signalbox.domain.license import licensed
+from signalbox.eventstore.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
-    from signalbox.projections.dashboard import Figures
+    from signalbox.projections.accounts import UserRow
+    from signalbox.projections.campaigns import Campaigns
+    from signalbox.projections.dashboard import Figures, Statistics
     from signalbox.projections.links import LinkRow
     from signalbox.projections.messages import MessageInfo
     from signalbox.projections.readers import ReadModels
 
+SHARED_S: Final = 1.0
+
+
+class Shared:
+    """Statistics that everybody who asks within `keep_s` shares, as well as that there are none."""
+
+    def __init__(self, read_models: ReadModels, keep_s: float) -> None:
+        self._read_models = read_models
+        self._keep_s = keep_s
+        self._lock = Lock()
+        self._found: Statistics | Unavailable = Unavailable("never read")
+        self._keep_until_s = 0.0
+
+    def read(self) -> Statistics:
+        """Return them, read anew when they are too old. Raises: `Unavailable`."""
+        with self._lock:
+            if monotonic() >= self._keep_until_s:
+                self._found = self._read_now()
+                self._keep_until_s = monotonic() + self._keep_s
+            found = self._found
+        if isinstance(found, Unavailable):
+            raise Unavailable(found.reason, found.retry_after_s)
+        return found
+
+    def _read_now(self) -> Statistics | Unavailable:
+        try:
+            return self._read_models.statistics()
+        except Unavailable as unavailable:
+            return unavailable
+
 
 class OwnReads:
-    """Waits up to `wait_s` for the projector to pass `position`, then reads what there is."""
+    """Waits up to `wait_s` for the projector to pass `position`, then reads what there is.
 
-    def __init__(self, read_models: ReadModels, position: Callable[[], int], wait_s: float) -> None:
+    Of the links that are on, `connections_max` may connect.
+    """
+
+    def __init__(
+        self,
+        read_models: ReadModels,
+        position: Callable[[], int],
+        wait_s: float,
+        connections_max: Callable[[], int],
+    ) -> None:
         self._read_models = read_models
+        self._connections_max = connections_max
         self._position = position
         self._wait_s = wait_s
+        self._statistics = Shared(read_models, SHARED_S)
 
     def message(self, message_id: str, *, app_id: int, link_id: int) -> MessageInfo | None:
         """Return a message of this application on this link. Raises: `Unavailable`."""
@@ -27,12 +76,38 @@ class OwnReads:
 
     def links(self) -> list[LinkRow]:
         """Return the configured links. Raises: `Unavailable`."""
-        return self._caught_up().links()
+        rows = self._caught_up().links()
+        enabled = (row.id for row in rows if row.enabled)
+        allowed = licensed(enabled, self._connections_max())
+        return [_as_licensed(row, allowed) for row in rows]
 
     def figures(self) -> Figures:
         """Return the dashboard's figures. Raises: `Unavailable`."""
         return self._caught_up().figures()
 
+    def statistics(self) -> Statistics:
+        """Return the last hour as it was a moment ago. Raises: `Unavailable`."""
+        return self._statistics.read()
+
+    def campaigns(self, offset: int, limit: int) -> Campaigns:
+        """Return campaigns. Raises: `Unavailable`, `TooFarBackError`."""
+        return self._caught_up().campaigns(offset, limit)
+
+    def users(self) -> list[UserRow]:
+        """Return the users, with their addresses. Raises: `Unavailable`."""
+        return self._caught_up().users()
+
+    def user_stream(self, user_id: int) -> str | None:
+        """Return the stream a user is decided on in. Raises: `Unavailable`."""
+        return self._caught_up().user_stream(user_id)
+
     def _caught_up(self) -> ReadModels:
         self._read_models.wait_for(self._position(), self._wait_s)
         return self._read_models
+
+
+def _as_licensed(row: LinkRow, allowed: Container[int]) -> LinkRow:
+    """Show that a link is on, but may not connect."""
+    if not row.enabled or row.id in allowed:
+        return row
+    return replace(row, status="UNLICENSED", reason="not licensed")

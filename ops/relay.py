@@ -9,16 +9,22 @@ from typing import TYPE_CHECKING, Final
 import gevent
 from gevent.event import Event
 
+from signalbox.actors.licenses import LICENSE_EVENTS, LicensedLinks, licensed_pace
 from signalbox.actors.links import LINK_EVENTS, Links
 from signalbox.actors.loads import LoadReports, Loads
 from signalbox.actors.routing import Pools, Routes
 from signalbox.actors.runtime import Actor
 from signalbox.actors.sessions import Sessions
+from signalbox.eventstore import tracing
 from signalbox.eventstore.follower import Follower
 from signalbox.eventstore.housekeeping import keep_house
 from signalbox.eventstore.leases import LeaseKeeper
 from signalbox.ops import links as configured
+from signalbox.ops.licensing import licenses_of
+from signalbox.ops.reload import BY, Reload, remove_forgotten
 from signalbox.ops.store import open_journal, open_log
+from signalbox.ops.traces import start_tracing
+from signalbox.projections.readers import ReadModels
 
 if TYPE_CHECKING:
     from psycopg.rows import TupleRow
@@ -28,17 +34,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DRAIN_S: Final = 20.0
+LEAVE_S: Final = 11.0  # a link that must go: the answers it waits for, then its unbind's, 5 s each
 
 
 def run(settings: Settings) -> int:
     """Act for the links whose leases this process gets, until SIGTERM or SIGINT."""
     Actor.inbox_messages_max = settings.actors.inbox_messages_max
     Actor.restarts_max = settings.actors.restarts_max
+    reload = Reload(settings)
+    start_tracing(settings)
     event_log = open_log(settings)
     journal = open_journal(settings, event_log)
     links = Links(event_log, journal, configured.specs(settings))
     pools = Pools(configured.pools(settings))
     loads = Loads(event_log.pool, pools.link_ids)
+    licenses = licenses_of(settings, event_log, journal)
+    licensed = LicensedLinks(links, licenses, leave_s=LEAVE_S)
+    pace = licensed_pace(event_log, licenses)
     sessions = Sessions(
         event_log,
         journal,
@@ -46,16 +58,21 @@ def run(settings: Settings) -> int:
         configured.plans(settings),
         settings.leases.partitions,
         Routes(links, pools, loads),
+        licensed=licensed,
+        pace=pace,
     )
     reports = LoadReports(event_log.pool, sessions.vitals)
     links.watch(sessions.changed)
 
-    def follow(rows: list[TupleRow]) -> None:
+    def handle(rows: list[TupleRow]) -> None:
         for row in rows:
-            links.follow(event_log.decode_row(row))
+            follow = licenses.follow if row[3] in LICENSE_EVENTS else links.follow
+            follow(event_log.decode_row(row))
 
-    follower = Follower(event_log, LINK_EVENTS, follow, sessions.work_waits)
-    links.configure(by="configuration")
+    topics = (*LINK_EVENTS, *LICENSE_EVENTS)
+    follower = Follower(event_log, topics, handle, sessions.work_waits)
+    licenses.restore()
+    links.configure(by=BY)
     leases = settings.leases
     keeper = LeaseKeeper(
         event_log,
@@ -69,17 +86,33 @@ def run(settings: Settings) -> int:
     )
     sessions.keeper = keeper
     house = gevent.spawn(keep_house, event_log.pool, settings.sms.receipt_match_days)
+
+    def apply(fresh: Settings) -> None:
+        links.reconfigure(configured.specs(fresh), by=BY)
+        pools.configure(configured.pools(fresh))
+        sessions.reconfigure(configured.plans(fresh))
+
+    def forget() -> None:
+        for link_id in remove_forgotten(links, ReadModels(event_log), event_log.head()):
+            sessions.tell_waiting(link_id)
+
+    reload.start(apply)
+    forgetting = gevent.spawn(forget)
     log.info("relay is up", extra={"relay": keeper.process_id, "links": len(links.ids)})
     _wait_for_signal()
     log.info("relay stops")
     house.kill()
+    reload.close()
+    forgetting.kill()
     reports.close()
     loads.close()
     sessions.drain(DRAIN_S)
     keeper.close()
     follower.close()
+    pace.close()
     journal.close()
     event_log.close()
+    tracing.stop()
     return 0
 
 

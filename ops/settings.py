@@ -12,11 +12,14 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 from typing_extensions import override
 
+from signalbox.actors.filters import BadPattern, Pattern
+from signalbox.actors.license_key import LicenseKey
 from signalbox.ops.configfile import ConfigFile, Place, SettingsError, explained
 
 __all__ = ["Link", "Settings", "SettingsError"]
@@ -28,7 +31,9 @@ Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
 WholeSeconds = Annotated[int, Meta(ge=1, le=31_536_000)]
 
 SECRET_KEY_OCTETS_MIN: Final = 32
-HIDDEN: Final = frozenset({"admin_api_key", "password", "secret_key", "url"})
+HIDDEN: Final = frozenset(
+    {"admin_api_key", "license_key", "password", "secret_key", "token", "url"}
+)
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,6 +52,14 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 AnySection = TypeVar("AnySection", bound=Section)
 
 
+def _require_networks(key: str, networks: tuple[str, ...]) -> None:
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from None
+
+
 class Server(Section, frozen=True):
     """The HTTP server."""
 
@@ -54,12 +67,20 @@ class Server(Section, frozen=True):
     port: Port = 8088
     web_concurrency: Count = 1
     connections_max: Count = 12_000
+    connections_per_ip_max: CountOrNone = 0
     backlog: Count = 4_096
     body_bytes_max: Count = 1_048_576
     header_timeout_s: Seconds = 5.0
     header_line_octets_max: Count = 8_192
     graceful_timeout_s: WholeSeconds = 25
     trusted_proxies: tuple[str, ...] = ()
+    name: str = ""
+    environment: str = "production"
+
+    @property
+    def endpoint(self) -> str:
+        """Where it listens: `host:port`."""
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -68,11 +89,7 @@ class Server(Section, frozen=True):
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def __post_init__(self) -> None:
-        for network in self.trusted_proxies:
-            try:
-                ipaddress.ip_network(network)
-            except ValueError as error:
-                raise ValueError(f"trusted_proxies: {error}") from None
+        _require_networks("trusted_proxies", self.trusted_proxies)
 
 
 class Database(Section, frozen=True):
@@ -128,6 +145,9 @@ class Security(Section, frozen=True):
     login_window_s: WholeSeconds = 900
     hash_threads: Count = 2
     hash_queue_max: Count = 16
+    stats_auth: Literal["none", "admin"] = "none"
+    user_api_auth: Literal["admin", "none"] = "admin"
+    jwt_admin_mutations: bool = False
 
 
 class Sms(Section, frozen=True):
@@ -142,6 +162,24 @@ class Sms(Section, frozen=True):
     mo_reassembly_s: WholeSeconds = 1_800
 
 
+class Limits(Section, frozen=True):
+    """How many requests are let in, over all web processes."""
+
+    requests_per_s: CountOrNone = 5_000
+    requests_burst: Count = 10_000
+    app_requests_per_s: CountOrNone = 1_000
+    app_requests_burst: Count = 2_000
+    exempt_paths: tuple[str, ...] = ("/healthy", "/health", "/readyz", "/metrics")
+
+
+class License(Section, frozen=True):
+    """What is allowed without a licence, and whether that is enough."""
+
+    connections_max: CountOrNone = 100
+    tps_max: CountOrNone = 1_000
+    required: bool = False
+
+
 class Log(Section, frozen=True):
     """What operators read."""
 
@@ -149,11 +187,73 @@ class Log(Section, frozen=True):
     format: Literal["text", "json"] = "text"
 
 
+class Monitoring(Section, frozen=True):
+    """Traces, for a collector that takes OTLP over HTTP."""
+
+    otel: bool = False
+    sampling: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    collector: str = ""
+
+    def __post_init__(self) -> None:
+        if self.collector and not _is_web_address(self.collector_url):
+            raise ValueError("collector: expected host:port, or a URL with http or https")
+        if self.otel and not self.collector:
+            raise ValueError("collector: needed for otel = true, such as 127.0.0.1:4318")
+
+    @property
+    def collector_url(self) -> str:
+        """Where spans are sent."""
+        scheme, found, rest = self.collector.rpartition("://")
+        host, _, path = rest.partition("/")
+        return f"{scheme if found else 'http'}://{host}/{path or 'v1/traces'}"
+
+
+class StatisticExporter(Section, frozen=True):
+    """What happened in each minute, for an InfluxDB."""
+
+    enabled: bool = False
+    target: str = ""
+    bucket: str = ""
+    org: str = ""
+    token: str = ""
+    tls: bool = True
+    tls_ca_file: str = ""
+    interval_s: Annotated[float, Meta(gt=0, le=600)] = 60.0
+    timeout_s: Seconds = 10.0
+
+    def __post_init__(self) -> None:
+        if self.target and not _is_web_address(self.url):
+            raise ValueError("target: expected host:port, or a URL with http or https")
+        if "@" in self.target:
+            raise ValueError("target: must not hold a user or password; there is token")
+        if "://" in self.target and self.tls != self.url.startswith("https:"):
+            raise ValueError(f"target: contradicts tls = {str(self.tls).lower()}")
+        for key in ("target", "bucket"):
+            if self.enabled and not getattr(self, key):
+                raise ValueError(f"{key}: needed for enabled = true")
+
+    @property
+    def url(self) -> str:
+        """Where the minutes are sent."""
+        scheme = "https" if self.tls else "http"
+        return self.target if "://" in self.target else f"{scheme}://{self.target}"
+
+
 class Actors(Section, frozen=True):
     """Bounds of the actor runtime."""
 
     inbox_messages_max: Count = 10_000
     restarts_max: CountOrNone = 3
+
+
+class Application(Section, frozen=True, kw_only=True):
+    """What is configured for one application, whatever it was registered with."""
+
+    id: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    allowed_ips: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require_networks("allowed_ips", self.allowed_ips)
 
 
 class Link(Section, frozen=True, kw_only=True):
@@ -208,6 +308,34 @@ class Pool(Section, frozen=True, kw_only=True):
     balance: bool = False
 
 
+class Filter(Section, frozen=True, kw_only=True):
+    """A rule for what applications may send; its expressions are RE2's."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    active: bool = True
+    blacklist: bool = True
+    description: str = ""
+    source: str = ""
+    destination: str = ""
+    message: str = ""
+    applications: tuple[Annotated[int, Meta(ge=1, le=2**63 - 1)], ...] = ()
+
+    def __post_init__(self) -> None:
+        for key in ("source", "destination", "message"):
+            try:
+                Pattern(getattr(self, key))
+            except BadPattern as error:
+                raise ValueError(f"{key}: filter {self.name}: {error}") from None
+        if not (self.source or self.destination or self.message):
+            if not self.applications:
+                raise ValueError(f"name: filter {self.name} has no condition")
+            if not self.blacklist:
+                raise ValueError(
+                    f"blacklist: filter {self.name} is an allow-list and needs"
+                    " source, destination or message"
+                )
+
+
 LINK_ALIASES: Final = {
     "response_timeout": "response_timeout_s",
     "enquire_link": "enquire_link_s",
@@ -221,7 +349,11 @@ SECTIONS: Final = (
     "projector",
     "security",
     "sms",
+    "limits",
+    "license",
     "log",
+    "monitoring",
+    "statistic_exporter",
     "actors",
 )
 
@@ -230,6 +362,8 @@ ENVIRONMENT: Final[tuple[tuple[str, type[Section], str], ...]] = (
     ("PORT", Server, "port"),
     ("WEB_CONCURRENCY", Server, "web_concurrency"),
     ("DATABASE_URL", Database, "url"),
+    ("LICENSE_REQUIRED", License, "required"),
+    ("STATISTIC_EXPORTER_TOKEN", StatisticExporter, "token"),
     ("LOG_LEVEL", Log, "level"),
     ("LOG_FORMAT", Log, "format"),
 )
@@ -245,13 +379,20 @@ class Settings(Section, frozen=True, kw_only=True):
     projector: Projector = Projector()
     security: Security = Security()
     sms: Sms = Sms()
+    limits: Limits = Limits()
+    license: License = License()
     log: Log = Log()
+    monitoring: Monitoring = Monitoring()
+    statistic_exporter: StatisticExporter = StatisticExporter()
     actors: Actors = Actors()
+    applications: tuple[Application, ...] = ()
     links: tuple[Link, ...] = ()
     pools: tuple[Pool, ...] = ()
+    filters: tuple[Filter, ...] = ()
     home: Path
     secret_key: str = ""
     admin_api_key: str = ""
+    license_key: str = ""
     config_path: Path | None = None
 
     @classmethod
@@ -263,7 +404,7 @@ class Settings(Section, frozen=True, kw_only=True):
                 type or out of bounds, or values that contradict each other.
         """
         config = ConfigFile.read(path)
-        config.refuse_other_sections((*SECTIONS, "links", "pools"))
+        config.refuse_other_sections((*SECTIONS, "applications", "links", "pools", "filters"))
 
         def read(name: str, kind: type[AnySection]) -> AnySection:
             return config.section(name, kind, _overrides(kind, environ))
@@ -276,13 +417,20 @@ class Settings(Section, frozen=True, kw_only=True):
             projector=read("projector", Projector),
             security=read("security", Security),
             sms=read("sms", Sms),
+            limits=read("limits", Limits),
+            license=read("license", License),
             log=read("log", Log),
+            monitoring=read("monitoring", Monitoring),
+            statistic_exporter=read("statistic_exporter", StatisticExporter),
             actors=read("actors", Actors),
+            applications=_applications(config),
             links=(links := _links(config, environ)),
             pools=_pools(config, links),
+            filters=_filters(config),
             home=home_folder(environ),
             secret_key=_secret_key(environ),
             admin_api_key=environ.get("ADMIN_API_KEY", ""),
+            license_key=_license_key(environ),
             config_path=config.path,
         )
 
@@ -290,6 +438,14 @@ class Settings(Section, frozen=True, kw_only=True):
         """Return these settings with another database."""
         database = msgspec.structs.replace(self.database, url=url)
         return msgspec.structs.replace(self, database=database)
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def home_folder(environ: Mapping[str, str]) -> Path:
@@ -338,6 +494,26 @@ def _secret_key(environ: Mapping[str, str]) -> str:
     return secret_key
 
 
+def _license_key(environ: Mapping[str, str]) -> str:
+    license_key = environ.get("LICENSE_KEY", "")
+    try:
+        LicenseKey(license_key)
+    except ValueError as error:
+        raise SettingsError(f"LICENSE_KEY: {error}") from None
+    return license_key
+
+
+def _applications(config: ConfigFile) -> tuple[Application, ...]:
+    applications = config.sections("applications", Application, {})
+    ids: set[int] = set()
+    for index, application in enumerate(applications):
+        if application.id in ids:
+            message = f"{application.id} is given twice"
+            raise config.refusal(Place("applications", index), "id", message)
+        ids.add(application.id)
+    return applications
+
+
 def _links(config: ConfigFile, environ: Mapping[str, str]) -> tuple[Link, ...]:
     links = config.sections("links", Link, LINK_ALIASES)
     seen: set[int] = set()
@@ -371,6 +547,16 @@ def _pools(config: ConfigFile, links: tuple[Link, ...]) -> tuple[Pool, ...]:
             message = "members differ in long_mode or default_alphabet"
             raise config.refusal(place, "links", message)
     return pools
+
+
+def _filters(config: ConfigFile) -> tuple[Filter, ...]:
+    filters = config.sections("filters", Filter, {})
+    seen: set[str] = set()
+    for index, one in enumerate(filters):
+        if one.name in seen:
+            raise config.refusal(Place("filters", index), "name", f"{one.name} is given twice")
+        seen.add(one.name)
+    return filters
 
 
 def _with_password(config: ConfigFile, environ: Mapping[str, str], index: int, link: Link) -> Link:

@@ -20,17 +20,21 @@ from signalbox.ops.keys import with_kept_keys
 from signalbox.ops.settings import Settings
 
 PROCESSES: Final = ("web", "relay", "projector")
+RELOADING: Final = ("web", "relay")
 COMMAND: Final = (sys.executable, "-m", "signalbox.ops.main")
 
 
 def run(settings: Settings, demo: Demo | None = None) -> int:
     """Serve until Ctrl-C or SIGTERM, then return 0; return 1 when a process ended by itself.
 
+    SIGHUP makes the processes read the configuration again; on a terminal it means that this was
+    closed, and stops them.
+
     Raises:
         SettingsError: the port is taken, the database or the home cannot be used.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+    signal.signal(signal.SIGHUP, _stop if sys.stdin.isatty() else signal.SIG_IGN)
     try:
         preflight.refuse_taken_port(settings.server)
         settings, admin_key_origin = with_kept_keys(settings)
@@ -89,10 +93,16 @@ def _serve(settings: Settings, database_runs: Callable[[], bool], demo: Demo | N
         foreman.add_process(name, _shell(name, *config), env=environment)
     if demo is not None:
         foreman.add_process("smsc", _shell("demo-smsc", "--port", str(demo.port)), env=environment)
+    if not sys.stdin.isatty():
+        signal.signal(signal.SIGHUP, lambda *_: foreman.hang_up(RELOADING))
     foreman.loop()
     if not database_runs():
         say(f"PostgreSQL ended by itself, see {settings.home}/postgres.log")
     return 0 if foreman.asked_to_stop else 1
+
+
+def _stop(*_: object) -> None:
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _shell(*arguments: str) -> str:

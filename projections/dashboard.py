@@ -1,7 +1,7 @@
-"""Read models `totals` and `minutes`: what happened so far, and in each minute of the newest hour.
+"""Read model `totals`, what happened so far; and what the dashboard shows of this and others.
 
-They count events, so a part that is submitted again counts again, and a message of five parts is
-accepted once and submitted five times.
+The totals count events, so a part that is submitted again counts again, and a message of five parts
+is accepted once and submitted five times.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from signalbox.domain.message import (
     SubmitRefused,
 )
 from signalbox.domain.receipts import FINAL
+from signalbox.domain.rejection import MessageRejected
+from signalbox.projections import activity, campaigns
+from signalbox.projections.outcomes import MINUTE_S
 from signalbox.projections.projection import Projection
 
 if TYPE_CHECKING:
@@ -27,55 +30,36 @@ if TYPE_CHECKING:
 
     from signalbox.domain.names import Event
     from signalbox.eventstore.mapper import Recorded
+    from signalbox.projections.activity import Minute
+    from signalbox.projections.campaigns import Campaign
     from signalbox.projections.projection import Cursor
 
-MINUTES_KEPT: Final = 60
-MINUTE_S: Final = 60
+MINUTES_SHOWN: Final = 60
+CURRENT_S: Final = 10  # full seconds that are the present
+TOP_CAMPAIGNS: Final = 10
 
 TABLES: Final[LiteralString] = """
     CREATE TABLE totals (
         name text PRIMARY KEY,
         total bigint NOT NULL
     );
-    CREATE TABLE minutes (
-        minute bigint PRIMARY KEY,
-        accepted integer NOT NULL,
-        errors integer NOT NULL
-    );
 """
 _ADD: Final[LiteralString] = """
     INSERT INTO totals (name, total) SELECT * FROM unnest(%b::text[], %b::bigint[])
     ON CONFLICT (name) DO UPDATE SET total = totals.total + EXCLUDED.total
 """
-_ADD_MINUTES: Final[LiteralString] = """
-    INSERT INTO minutes (minute, accepted, errors)
-    SELECT * FROM unnest(%b::bigint[], %b::int[], %b::int[])
-    ON CONFLICT (minute) DO UPDATE SET accepted = minutes.accepted + EXCLUDED.accepted,
-                                       errors = minutes.errors + EXCLUDED.errors
-"""
-_PRUNE: Final[LiteralString] = """
-    DELETE FROM minutes WHERE minute <= (SELECT max(minute) FROM minutes) - %s
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Minute:
-    """The messages accepted and the parts failed in a minute that began at `start_s`."""
-
-    start_s: int
-    accepted: int
-    errors: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """What the dashboard shows: totals since the first event, and the minutes that had any.
+    """Totals since the first event, and the minutes of the last hour that had any.
 
     `failed` are parts the SMSC refused for good or that were given up; what receipts said is
-    `delivered` and `undelivered`.
+    `delivered` and `undelivered`. `rejected` are messages a filter turned away.
     """
 
     accepted: int = 0
+    rejected: int = 0
     submitted: int = 0
     delivered: int = 0
     undelivered: int = 0
@@ -87,30 +71,40 @@ class Figures:
     minutes: tuple[Minute, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """The last hour at `now_s` (Unix seconds): every minute, oldest first; the last is running.
+
+    `current_requests` are those of the last `CURRENT_S` full seconds, `top` the campaigns with the
+    most messages.
+    """
+
+    now_s: float
+    minutes: tuple[Minute, ...]
+    current_requests: int = 0
+    top: tuple[Campaign, ...] = ()
+
+
 def find(cursor: Cursor, now_s: float) -> Figures:
     """Return the figures with the minutes of the hour before `now_s` (Unix seconds)."""
     totals: dict[str, int] = dict(cursor.execute("SELECT name, total FROM totals").fetchall())
-    minutes = cursor.execute(
-        "SELECT minute * %s, accepted, errors FROM minutes WHERE minute > %s ORDER BY minute",
-        (MINUTE_S, now_s // MINUTE_S - MINUTES_KEPT),
-    ).fetchall()
-    return Figures(**totals, minutes=tuple(Minute(*row) for row in minutes))
+    hour = activity.find_minutes(cursor, int(now_s // MINUTE_S), MINUTES_SHOWN)
+    return Figures(**totals, minutes=tuple(m for m in hour if m != activity.Minute(m.start_s)))
+
+
+def find_statistics(cursor: Cursor, now_s: float) -> Statistics:
+    """Return the last hour at `now_s` (Unix seconds)."""
+    return Statistics(
+        now_s=now_s,
+        minutes=activity.find_minutes(cursor, int(now_s // MINUTE_S), MINUTES_SHOWN),
+        current_requests=activity.count_requests(cursor, int(now_s), CURRENT_S),
+        top=campaigns.find_top(cursor, TOP_CAMPAIGNS),
+    )
 
 
 def _apply(cursor: Cursor, batch: Sequence[Recorded]) -> None:
-    totals: Counter[str] = Counter()
-    minutes: Counter[tuple[int, str]] = Counter()
-    for recorded in batch:
-        for name in _counted(recorded.event):
-            totals[name] += 1
-            minutes[int(recorded.at_s // MINUTE_S), name] += 1
+    totals = Counter(name for recorded in batch for name in _counted(recorded.event))
     cursor.execute(_ADD, (list(totals), list(totals.values())))
-    starts = sorted({minute for minute, name in minutes if name in {"accepted", "failed"}})
-    if starts:
-        accepted = [minutes[start, "accepted"] for start in starts]
-        failed = [minutes[start, "failed"] for start in starts]
-        cursor.execute(_ADD_MINUTES, (starts, accepted, failed))
-        cursor.execute(_PRUNE, (MINUTES_KEPT,))
 
 
 def _counted(event: Event) -> tuple[str, ...]:
@@ -119,6 +113,8 @@ def _counted(event: Event) -> tuple[str, ...]:
     match event:
         case MessageAccepted():
             names = ("accepted",)
+        case MessageRejected():
+            names = ("rejected",)
         case MessageSubmitted():
             names = ("submitted",)
         case SubmitRefused(retry_in_s=None):
@@ -140,6 +136,7 @@ PROJECTION: Final = Projection(
     "dashboard",
     (
         MessageAccepted,
+        MessageRejected,
         MessageSubmitted,
         SubmitRefused,
         SubmitOutcomeUnknown,
@@ -149,4 +146,5 @@ PROJECTION: Final = Projection(
     ),
     TABLES,
     _apply,
+    version=2,
 )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, LiteralString
 import msgspec
 
 from signalbox.domain import link, session
-from signalbox.domain.link import Link, LinkConfigured, LinkSpec, LinkToggled
+from signalbox.domain.link import Link, LinkConfigured, LinkRemoved, LinkSpec, LinkToggled
 from signalbox.domain.message import MessageSubmitted
 from signalbox.domain.session import (
     BindRefused,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from signalbox.eventstore.mapper import Recorded
     from signalbox.projections.projection import Cursor
 
-LinkStatus = Literal["LOADED", "THROTTLED", "CONNECTING", "DOWN", "DISABLED"]
+LinkStatus = Literal["LOADED", "THROTTLED", "CONNECTING", "DOWN", "DISABLED", "UNLICENSED"]
 
 TABLES: Final[LiteralString] = """
     CREATE TABLE links (
@@ -93,7 +93,8 @@ class LinkRow:
 
     `status` is LOADED when it is enabled, configured and bound, but THROTTLED while the SMSC wants
     a pause; CONNECTING while the next attempt is due, DOWN when nobody tries; DISABLED when it is
-    switched off. `reason` is why it is down, empty when it isn't.
+    switched off, UNLICENSED (never in the read model itself) when the licence has no room for it.
+    `reason` is why it is down, empty when it isn't.
     """
 
     id: int
@@ -153,13 +154,15 @@ def _apply_control(cursor: Cursor, batch: Sequence[Recorded]) -> None:
 def _evolve(state: _State, recorded: Recorded) -> _State:
     event = recorded.event
     match event:
-        case LinkConfigured() | LinkToggled():
+        case LinkConfigured() | LinkToggled() | LinkRemoved():
             state = replace(state, link=link.evolve(state.link, event))
         case LinkClaimed() | LinkBound() | LinkLost() | BindRefused() | LinkThrottled():
             state = replace(state, session=session.evolve(state.session, event))
     match event:
         case LinkToggled(enabled):
             return replace(state, trying=enabled)
+        case LinkRemoved():
+            return replace(state, trying=False)
         case LinkClaimed() | LinkBound():
             return replace(state, trying=True, throttled_until_s=0.0)
         case LinkLost(retry_in_s=retry_in_s) | BindRefused(retry_in_s=retry_in_s):
@@ -231,6 +234,7 @@ PROJECTION: Final = Projection(
     (
         LinkConfigured,
         LinkToggled,
+        LinkRemoved,
         LinkClaimed,
         LinkBound,
         LinkLost,

@@ -1,7 +1,8 @@
 """Read model `messages`: one row for each message, what `/sms/info` answers from.
 
 The parts go through the domain's own `evolve`, so a status means the same here as where it is
-decided. No personal content: neither addresses nor text.
+decided. No personal content: neither addresses nor text. What finally became of a message is
+counted in `outcomes` and `campaigns`, which live and are rebuilt with it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from signalbox.domain.message import (
     id_of,
     message_status,
 )
+from signalbox.projections import campaigns, outcomes
+from signalbox.projections.outcomes import Settled, outcome_of
 from signalbox.projections.projection import Projection
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from signalbox.domain import message
     from signalbox.domain.text import LongMode
     from signalbox.eventstore.mapper import Recorded
+    from signalbox.projections.outcomes import Outcome
     from signalbox.projections.projection import Cursor
 
 MODE: Final = "submit_sm"  # the SMPP operation every part leaves with
@@ -57,7 +61,8 @@ TABLES: Final[LiteralString] = """
     ) WITH (fillfactor = 70);
 """
 _LOAD: Final[LiteralString] = """
-    SELECT message_id, carrier_id, parts::text, sent_at_s FROM messages WHERE message_id = ANY(%s)
+    SELECT message_id, app_id, link_id, campaign, carrier_id, parts::text, sent_at_s
+    FROM messages WHERE message_id = ANY(%s)
 """
 _INSERT: Final[LiteralString] = """
     INSERT INTO messages (
@@ -120,10 +125,21 @@ class _Row:
     """A message while a batch goes through it; `accepted` when the batch begins with it."""
 
     message: Message
+    app_id: int
+    link_id: int
+    campaign: str
     carrier_id: int
     sent_at_s: int = 0
     updated_at_s: int = 0
     accepted: Recorded | None = None
+    outcome: Outcome | None = None
+
+    def settle(self, at_s: float) -> Settled | None:
+        """Look what became of the message by now; None when that is no news."""
+        before, self.outcome = self.outcome, outcome_of(self.message.parts)
+        if self.outcome in {None, before}:
+            return None
+        return Settled(self.app_id, self.link_id, self.campaign, before, self.outcome, at_s)
 
 
 def find(cursor: Cursor, message_id: str, *, app_id: int, link_id: int) -> MessageInfo | None:
@@ -137,30 +153,43 @@ def find(cursor: Cursor, message_id: str, *, app_id: int, link_id: int) -> Messa
 
 def _apply(cursor: Cursor, batch: Sequence[Recorded]) -> None:
     rows = _load(cursor, {id_of(recorded.stream_id) for recorded in batch})
-    for recorded in batch:
-        _fold(rows, recorded)
+    settled = [one for recorded in batch if (one := _fold(rows, recorded))]
     born = [(*_state(i, row), *_origin(row.accepted)) for i, row in rows.items() if row.accepted]
     changed = [_state(i, row) for i, row in rows.items() if not row.accepted]
     if born:
         cursor.execute(_INSERT, _columns(born))
     if changed:
         cursor.execute(_UPDATE, _columns(changed))
+    if settled:
+        outcomes.count(cursor, settled)
+        campaigns.count(cursor, settled)
 
 
 def _load(cursor: Cursor, message_ids: set[str]) -> dict[str, _Row]:
-    return {
-        message_id: _Row(Message(carrier_id, _decode_parts(parts)), carrier_id, sent_at_s)
-        for message_id, carrier_id, parts, sent_at_s in cursor.execute(_LOAD, (list(message_ids),))
-    }
+    found = cursor.execute(_LOAD, (list(message_ids),))
+    return {message_id: _row(*columns) for message_id, *columns in found}
 
 
-def _fold(rows: dict[str, _Row], recorded: Recorded) -> None:
+def _row(
+    app_id: int, link_id: int, campaign: str, carrier_id: int, parts: str, sent_at_s: int
+) -> _Row:
+    message = Message(carrier_id, _decode_parts(parts))
+    outcome = outcome_of(message.parts)
+    return _Row(message, app_id, link_id, campaign, carrier_id, sent_at_s, outcome=outcome)
+
+
+def _fold(rows: dict[str, _Row], recorded: Recorded) -> Settled | None:
     message_id, event = id_of(recorded.stream_id), cast("message.Event", recorded.event)
     row = rows.get(message_id)
     if isinstance(event, MessageAccepted):
         assert row is None, message_id
         row = rows[message_id] = _Row(
-            evolve(None, event, recorded.at_s), event.first_link_id, accepted=recorded
+            evolve(None, event, recorded.at_s),
+            event.app_id,
+            event.link_id,
+            event.campaign,
+            event.first_link_id,
+            accepted=recorded,
         )
     else:
         assert row is not None, message_id
@@ -170,6 +199,7 @@ def _fold(rows: dict[str, _Row], recorded: Recorded) -> None:
     elif isinstance(event, MessageSubmitted):
         row.sent_at_s = row.sent_at_s or int(recorded.at_s)
     row.updated_at_s = int(recorded.at_s)
+    return row.settle(recorded.at_s)
 
 
 def _state(message_id: str, row: _Row) -> tuple[object, ...]:
@@ -217,6 +247,7 @@ PROJECTION: Final = Projection(
         SubmitOutcomeUnknown,
         ReceiptRecorded,
     ),
-    TABLES,
+    TABLES + outcomes.TABLES + campaigns.TABLES,
     _apply,
+    version=2,
 )

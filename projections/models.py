@@ -2,6 +2,12 @@
 
 from typing import Final
 
-from signalbox.projections import dashboard, links, messages
+from signalbox.projections import accounts, activity, dashboard, links, messages
 
-PROJECTIONS: Final = (messages.PROJECTION, links.PROJECTION, dashboard.PROJECTION)
+PROJECTIONS: Final = (
+    messages.PROJECTION,
+    links.PROJECTION,
+    activity.PROJECTION,
+    dashboard.PROJECTION,
+    accounts.PROJECTION,
+)

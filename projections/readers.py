@@ -7,6 +7,7 @@ position its process committed; after that it reads what there is. A stale read 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final
 
@@ -14,17 +15,24 @@ import gevent
 from psycopg import errors
 from psycopg.rows import tuple_row
 
+from signalbox.domain.account import UserRegistered
+from signalbox.domain.names import names_of
+from signalbox.domain.personal import ERASED
 from signalbox.eventstore.errors import Unavailable
 from signalbox.eventstore.mapper import read_envelope
 from signalbox.eventstore.postgres import Broken
-from signalbox.projections import dashboard, links, messages
+from signalbox.projections import accounts, activity, campaigns, dashboard, links, messages
+from signalbox.projections.outcomes import MINUTE_S, MINUTES_KEPT
 from signalbox.projections.projection import SCHEMA, use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from signalbox.eventstore.log import EventLog
-    from signalbox.projections.dashboard import Figures
+    from signalbox.projections.accounts import UserRow
+    from signalbox.projections.activity import LinkMinute, Minute
+    from signalbox.projections.campaigns import Campaigns
+    from signalbox.projections.dashboard import Figures, Statistics
     from signalbox.projections.links import LinkRow
     from signalbox.projections.messages import MessageInfo
     from signalbox.projections.projection import Cursor
@@ -72,6 +80,49 @@ class ReadModels:
         """Return the dashboard's figures."""
         with self._reading() as cursor:
             return dashboard.find(cursor, self._now_s())
+
+    def statistics(self) -> Statistics:
+        """Return the last hour."""
+        with self._reading() as cursor:
+            return dashboard.find_statistics(cursor, self._now_s())
+
+    def campaigns(self, offset: int, limit: int) -> Campaigns:
+        """Return campaigns, those that changed last first. Raises: `TooFarBackError`."""
+        with self._reading() as cursor:
+            return campaigns.find_page(cursor, offset, limit)
+
+    def finished_minutes(
+        self, since_s: int = 0
+    ) -> tuple[tuple[Minute, ...], tuple[LinkMinute, ...]]:
+        """Return the minutes that are kept and over, oldest first, as a whole and by link.
+
+        None that began before `since_s` (Unix seconds), but the last one in any case.
+        """
+        last = int(self._now_s() // MINUTE_S) - 1
+        count = max(1, min(MINUTES_KEPT - 1, last + 1 - since_s // MINUTE_S))
+        with self._reading() as cursor:
+            return (
+                activity.find_minutes(cursor, last, count),
+                activity.find_link_minutes(cursor, last, count),
+            )
+
+    def users(self) -> list[UserRow]:
+        """Return the users by number, each with its address unless its tenant was erased."""
+        with self._reading() as cursor:
+            rows = accounts.find_all(cursor)
+        # Personal content is in no read model: the addresses come from the log itself.
+        streams = [row.stream_id for row in rows]
+        emails = {
+            recorded.event.user_id: recorded.event.email
+            for recorded in self._log.read_many(streams, names_of(UserRegistered))
+            if isinstance(recorded.event, UserRegistered) and recorded.event.email != ERASED
+        }
+        return [replace(row, email=emails.get(row.user_id, "")) for row in rows]
+
+    def user_stream(self, user_id: int) -> str | None:
+        """Return the stream a user is decided on in; None when there is no such user."""
+        with self._reading() as cursor:
+            return accounts.find_stream(cursor, user_id)
 
     def lag_s(self) -> float:
         """Return the age of the oldest event that is not projected yet, 0.0 when there is none."""

@@ -1,6 +1,7 @@
 """Who may call: an application's user with a token, or whoever has the admin key.
 
-The order of the checks is the reference's: Authorization, X-App-ID, its number, the token.
+The order of the checks is the reference's: Authorization, X-App-ID, its number, the token; for
+messages then the application's rate and the caller's address, and only then the body.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ from signalbox.http.errors import Denied
 from signalbox.http.sms_proxy.wire import number
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from signalbox.actors.accounts import Identity
     from signalbox.http.context import Request
+    from signalbox.http.sms_proxy.addresses import AllowedAddresses
     from signalbox.http.sms_proxy.ports import Accounts
 
 BEARER: Final = "bearer "
 ADMIN: Final = "admin-key"
+ANYBODY: Final = "anybody"
 
 
 class Caller(Protocol):
@@ -36,6 +41,12 @@ class Admin:
     by: str = ADMIN
 
 
+class Anybody:
+    """Somebody who was asked for nothing."""
+
+    by: str = ANYBODY
+
+
 class Gate(Protocol):
     """Lets a request in."""
 
@@ -44,10 +55,11 @@ class Gate(Protocol):
 
 
 class TokenGate:
-    """For users of an application."""
+    """For users of an application; with `admins_only` for administrators among them."""
 
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(self, accounts: Accounts, *, admins_only: bool = False) -> None:
         self._accounts = accounts
+        self._admins_only = admins_only
 
     def __call__(self, req: Request) -> Identity:
         """Return who calls. Raises: `Denied`."""
@@ -61,6 +73,29 @@ class TokenGate:
         identity = self._accounts.authenticate(token, app_id)
         if identity is None:
             raise _unauthorized("invalid or expired token")
+        if self._admins_only and not identity.is_admin:
+            raise Denied(HTTPStatus.FORBIDDEN, "admin privileges required")
+        return identity
+
+
+class SmsGate:
+    """For messages: a user's token, then the application's rate, then the caller's address.
+
+    `limiter` is told the application of every request that has a good token.
+    """
+
+    def __init__(
+        self, tokens: TokenGate, limiter: Callable[[int], None], addresses: AllowedAddresses
+    ) -> None:
+        self._tokens = tokens
+        self._limiter = limiter
+        self._addresses = addresses
+
+    def __call__(self, req: Request) -> Identity:
+        """Return who calls. Raises: `Denied`, `Failure`, and what the limiter raises."""
+        identity = self._tokens(req)
+        self._limiter(identity.app_id)
+        self._addresses.require(req, identity.app_id)
         return identity
 
 
@@ -79,6 +114,24 @@ class AdminGate:
         if not hmac.compare_digest(given, self._digest):
             raise _unauthorized("invalid or missing admin key")
         return Admin()
+
+
+class OpenGate:
+    """For everybody; whoever has the admin key is known by it."""
+
+    def __init__(self, admin: AdminGate) -> None:
+        self._admin = admin
+
+    def __call__(self, req: Request) -> Caller:
+        """Return who calls."""
+        try:
+            return self._admin(req)
+        except Denied:
+            return Anybody()
+
+
+def no_limit(_app_id: int) -> None:
+    """Let every application go on."""
 
 
 def _app_id(text: str) -> int:

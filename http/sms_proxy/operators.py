@@ -1,4 +1,4 @@
-"""What operators see and switch; each is there twice, behind a user's token and the admin key."""
+"""What operators switch; it is there twice, behind a user's token and the admin key."""
 
 from __future__ import annotations
 
@@ -16,33 +16,7 @@ if TYPE_CHECKING:
     from signalbox.http.body import BodyReader
     from signalbox.http.context import Request
     from signalbox.http.sms_proxy.auth import Gate
-    from signalbox.http.sms_proxy.ports import Links, Reads
-
-
-class SmppLinks:
-    """`GET …/dashboard/smpp-links`."""
-
-    def __init__(self, gate: Gate, reads: Reads) -> None:
-        self._gate = gate
-        self._reads = reads
-
-    def on_get(self, req: Request, resp: falcon.Response) -> None:
-        """Answer with all links."""
-        self._gate(req)
-        resp.data = encode(wire.links(self._reads.links()))
-
-
-class DashboardMetrics:
-    """`GET …/dashboard/metrics`."""
-
-    def __init__(self, gate: Gate, reads: Reads) -> None:
-        self._gate = gate
-        self._reads = reads
-
-    def on_get(self, req: Request, resp: falcon.Response) -> None:
-        """Answer with the totals."""
-        self._gate(req)
-        resp.data = encode(wire.metrics(self._reads.figures(), self._reads.links()))
+    from signalbox.http.sms_proxy.ports import Links
 
 
 class ToggleLink:

@@ -2,42 +2,72 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from signalbox.actors.accounts import Identity, Registered
+    from signalbox.actors.accounts import Identity
+    from signalbox.actors.licenses import Terms
     from signalbox.actors.sending import SendRequest, Sent
+    from signalbox.actors.users import NewApp, Registered
     from signalbox.domain.account import App
     from signalbox.domain.link import Link
-    from signalbox.projections.dashboard import Figures
+    from signalbox.projections.accounts import UserRow
+    from signalbox.projections.campaigns import Campaigns
+    from signalbox.projections.dashboard import Figures, Statistics
     from signalbox.projections.links import LinkRow
     from signalbox.projections.messages import MessageInfo
 
-# The methods are those of signalbox.actors.{accounts,sending,links} and signalbox.projections.
+
+@dataclass(frozen=True, slots=True)
+class SystemLoad:
+    """How busy this machine is, in percent with one decimal."""
+
+    cpu: float = 0.0
+    ram: float = 0.0
+    disk: float = 0.0
+
+
+# The methods are those of signalbox.actors.{accounts,users,licenses,sending,links} and of
+# signalbox.projections.
 # ruff: noqa: D102
 
 
 class Accounts(Protocol):
-    """Who may call."""
+    """Who calls."""
 
-    def register(
-        self,
-        email: str,
-        password: str,
-        app_name: str,
-        app_secret: str,
-        *,
-        by: str,
-        request_id: str,
-    ) -> Registered: ...
-
-    def log_in(self, email: str, password: str, app_id: int, *, peer: str) -> str: ...
+    def log_in(
+        self, email: str, password: str, app_id: int, *, peer: str, request_id: str
+    ) -> str: ...
 
     def app(self, app_id: int) -> App | None: ...
 
     def authenticate(self, token: str, app_id: int) -> Identity | None: ...
+
+
+class Users(Protocol):
+    """Who may call."""
+
+    def register(
+        self, email: str, password: str, app: NewApp | None = None, *, by: str, request_id: str
+    ) -> Registered: ...
+
+    def remove(self, user_id: int, *, admins_too: bool, by: str, request_id: str) -> None: ...
+
+    def toggle_admin(self, user_id: int, *, by: str, request_id: str) -> bool: ...
+
+    def is_admin(self, user_id: int) -> bool: ...
+
+
+class Licenses(Protocol):
+    """What the gateway may do, and a new licence."""
+
+    @property
+    def terms(self) -> Terms: ...
+
+    def upload(self, octets: bytes, *, by: str, request_id: str) -> Terms: ...
 
 
 class Sending(Protocol):
@@ -47,7 +77,10 @@ class Sending(Protocol):
 
 
 class Links(Protocol):
-    """Switches links."""
+    """Knows and switches links."""
+
+    @property
+    def configured(self) -> Sequence[Link]: ...
 
     def toggle(
         self,
@@ -60,6 +93,16 @@ class Links(Protocol):
     ) -> Link: ...
 
 
+class PoolRow(Protocol):
+    """Links that stand in for each other, by name."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def links(self) -> Sequence[str]: ...
+
+
 class Reads(Protocol):
     """The read models, as far as this process has seen the log."""
 
@@ -68,3 +111,9 @@ class Reads(Protocol):
     def links(self) -> Sequence[LinkRow]: ...
 
     def figures(self) -> Figures: ...
+
+    def statistics(self) -> Statistics: ...
+
+    def campaigns(self, offset: int, limit: int) -> Campaigns: ...
+
+    def users(self) -> Sequence[UserRow]: ...

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
     from signalbox.http.body import BodyReader
     from signalbox.http.context import Request
-    from signalbox.http.sms_proxy.auth import TokenGate
+    from signalbox.http.sms_proxy.auth import SmsGate
     from signalbox.http.sms_proxy.ports import Reads, Sending
 
 
 class Send:
     """`POST /api/v1/sms/send`."""
 
-    def __init__(self, gate: TokenGate, sending: Sending, body: BodyReader) -> None:
+    def __init__(self, gate: SmsGate, sending: Sending, body: BodyReader) -> None:
         self._gate = gate
         self._sending = sending
         self._body = body
@@ -40,7 +40,7 @@ class Send:
 class CheckEsme:
     """`POST /api/v1/sms/check-esme`."""
 
-    def __init__(self, gate: TokenGate, reads: Reads, body: BodyReader) -> None:
+    def __init__(self, gate: SmsGate, reads: Reads, body: BodyReader) -> None:
         self._gate = gate
         self._reads = reads
         self._body = body
@@ -56,7 +56,7 @@ class CheckEsme:
 class Info:
     """`POST /api/v1/sms/info`."""
 
-    def __init__(self, gate: TokenGate, reads: Reads, body: BodyReader) -> None:
+    def __init__(self, gate: SmsGate, reads: Reads, body: BodyReader) -> None:
         self._gate = gate
         self._reads = reads
         self._body = body

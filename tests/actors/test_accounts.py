@@ -12,9 +12,11 @@ import gevent
 import jwt
 import pytest
 from eventsourcing.persistence import OperationalError
+from support.accounts import EMAIL, PASSWORD, register
 
-from signalbox.actors.accounts import AccountLimits, Accounts, Identity, Registered
+from signalbox.actors.accounts import AccountLimits, Accounts, Identity
 from signalbox.actors.tokens import AUDIENCE, ISSUER
+from signalbox.actors.users import Registered
 from signalbox.domain.account import AppRegistered, UserRegistered
 from signalbox.domain.errors import (
     InvalidField,
@@ -27,8 +29,6 @@ from signalbox.eventstore.errors import Unavailable
 from signalbox.eventstore.journal import Journal
 from signalbox.eventstore.log import EventLog
 
-EMAIL: Final = "Api-User@Example.com"
-PASSWORD: Final = "strongpass"
 PEER: Final = "192.0.2.1"
 LIMITS: Final = AccountLimits(login_failures_max=3, login_failures_per_ip_max=6)
 
@@ -77,12 +77,6 @@ def registered(accounts: Accounts) -> Registered:
 @pytest.fixture
 def app_id(registered: Registered) -> int:
     return registered.app_id
-
-
-def register(accounts: Accounts, email: str, password: str = PASSWORD) -> Registered:
-    return accounts.register(
-        email, password, "my-app", "my-secret", by="admin-key", request_id="req-1"
-    )
 
 
 def log_in(

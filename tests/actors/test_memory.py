@@ -71,3 +71,19 @@ def test_everything_can_be_forgotten() -> None:
         memory.get("a", archive("a"))
         memory.clear()
     assert archive.asked == ["one", "a", "one", "a"]
+
+
+def test_what_changes_while_it_is_looked_up_is_not_remembered() -> None:
+    memory, archive = Memory[str, int](10, 1.0), Archive()
+
+    def look_up_while_it_changes(key: str) -> int | None:
+        found = archive(key)()
+        archive.values.update(one=10, four=4)
+        memory.forget(key)
+        return found
+
+    assert memory.get("one", lambda: look_up_while_it_changes("one")) == 1
+    assert memory.get("one", archive("one")) == 10
+    del archive.values["four"]
+    assert memory.get("four", lambda: look_up_while_it_changes("four")) is None
+    assert memory.get("four", archive("four")) == 4

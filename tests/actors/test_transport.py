@@ -312,6 +312,23 @@ def test_a_connection_that_is_cut_is_told_once(
     assert len(told) == 1
 
 
+def test_a_session_that_is_cut_short_while_it_connects_leaves_no_connection(
+    peer: Peer, told: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = transport.socket.create_connection
+    sessions: list[Session] = []
+
+    def cut_short(where: tuple[str, int], timeout: float) -> socket:
+        connection = connect(where, timeout)
+        sessions[0].abort("not wanted any more")
+        return connection
+
+    monkeypatch.setattr(transport.socket, "create_connection", cut_short)
+    sessions.append(Session(peer.endpoint, told.append, lambda: True))
+    assert peer.hears_the_end()
+    eventually_equal(lambda: told, [Ended(sessions[0], "not wanted any more")])
+
+
 def test_a_port_where_nobody_listens_ends_the_session_at_once(told: list[Any]) -> None:
     with create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]

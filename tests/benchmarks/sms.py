@@ -34,6 +34,17 @@ CONNECTIONS: Final = 256
 SECONDS: Final = float(os.environ.get("BENCH_SECONDS", "8"))
 HERE: Final = Path(__file__).parent
 BAR: Final = 0.35
+LIMITS: Final = """
+# On, as in every installation, but out of reach: what they cost is measured with the rest.
+[limits]
+requests_per_s = 100_000
+requests_burst = 100_000
+app_requests_per_s = 100_000
+app_requests_burst = 100_000
+
+[license]
+tps_max = 100_000
+"""
 PLAIN: Final = """
 from gevent import monkey; monkey.patch_all()
 import sys, falcon
@@ -85,7 +96,7 @@ def _measure(*, window: int, latency_ms: int) -> tuple[dict[str, Any], dict[str,
         (Path(home) / "postgres").mkdir()
         url = postgres.start()
         try:
-            with Installation(url, [smsc.port], window=window) as gateway:
+            with Installation(url, [smsc.port], window=window, extra=LIMITS) as gateway:
                 gateway.start_all()
                 gateway.wait_until_bound()
                 client = gateway.client()

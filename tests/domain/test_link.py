@@ -6,15 +6,17 @@ from typing import Final
 
 import pytest
 
-from signalbox.domain.errors import LinkIsDisabled
+from signalbox.domain.errors import LinkIsDisabled, UnknownLink
 from signalbox.domain.link import (
     Command,
     ConfigureLink,
     Event,
     Link,
     LinkConfigured,
+    LinkRemoved,
     LinkSpec,
     LinkToggled,
+    RemoveLink,
     ToggleLink,
     decide,
     evolve,
@@ -70,9 +72,30 @@ def test_switching_to_what_it_is_already_changes_nothing() -> None:
 
 def test_only_a_link_that_is_on_takes_messages() -> None:
     replay((CONFIGURED,)).require_enabled()
-    for link in (Link(1), replay((CONFIGURED, LinkToggled(enabled=False)))):
-        with pytest.raises(LinkIsDisabled, match="link disabled"):
-            link.require_enabled()
+    with pytest.raises(LinkIsDisabled, match="link disabled"):
+        replay((CONFIGURED, LinkToggled(enabled=False))).require_enabled()
+
+
+@pytest.mark.parametrize("history", [(), (CONFIGURED, LinkRemoved())])
+def test_a_link_that_is_not_configured_is_unknown(history: Sequence[Event]) -> None:
+    with pytest.raises(UnknownLink, match="unknown esme"):
+        replay(history).require_enabled()
+    with pytest.raises(UnknownLink):
+        when(ToggleLink(enabled=True), given=history)
+
+
+def test_a_link_is_taken_away_once() -> None:
+    assert when(RemoveLink(), given=(CONFIGURED,)) == (LinkRemoved(),)
+    assert when(RemoveLink(), given=(CONFIGURED, LinkRemoved())) == ()
+    assert when(RemoveLink()) == ()
+    assert replay((CONFIGURED, LinkRemoved())) == Link(1)
+
+
+@pytest.mark.parametrize("spec", [SPEC, OFF])
+def test_a_link_that_comes_back_begins_as_its_configuration_says(spec: LinkSpec) -> None:
+    history = (CONFIGURED, LinkToggled(enabled=False), LinkRemoved())
+    assert when(ConfigureLink(spec), given=history) == (LinkConfigured(spec),)
+    assert replay((*history, LinkConfigured(spec))) == Link(1, spec, enabled=spec.enabled)
 
 
 def test_links_of_one_account_at_one_smsc_share_its_receipts() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from signalbox.domain.command_status import CommandStatus
-from signalbox.domain.errors import InvalidField, LinkIsDisabled, Refused, TextTooLong
+from signalbox.domain.errors import InvalidField, LinkIsDisabled, Refused, TextTooLong, UnknownLink
 from signalbox.domain.link import InDoubt, Link, LinkSpec
 from signalbox.domain.message import (
     REROUTES_MAX,
@@ -139,8 +139,8 @@ def test_an_empty_text_is_refused() -> None:
 
 
 def test_a_link_that_is_switched_off_or_not_configured_accepts_nothing() -> None:
-    for link in (Link(1, SPEC, enabled=False), Link(1)):
-        with pytest.raises(LinkIsDisabled):
+    for link, refusal in ((Link(1, SPEC, enabled=False), LinkIsDisabled), (Link(1), UnknownLink)):
+        with pytest.raises(refusal):
             text_of("hi", link)
 
 

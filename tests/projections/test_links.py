@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from support.histories import CONFIGURED, DELIVERED, T0, T0_S, record, record_messages, rows_of
 
-from signalbox.domain.link import LinkToggled
+from signalbox.domain.link import LinkRemoved, LinkToggled
 from signalbox.domain.names import Event
 from signalbox.domain.session import (
     BindRefused,
@@ -62,6 +62,18 @@ def test_a_link_that_is_switched_off_is_disabled_whatever_its_session(
     build(projector)
     (link,) = models.links()
     assert (link.status, link.bind_state, link.enabled) == ("DISABLED", "bound", False)
+
+
+def test_a_link_that_was_removed_is_not_shown_until_it_comes_back(
+    event_log: EventLog, projector: Projector, models: ReadModels
+) -> None:
+    record(event_log, "link-1", CONFIGURED, LinkToggled(enabled=False), LinkRemoved())
+    build(projector)
+    assert models.links() == []
+    record(event_log, "link-1", CONFIGURED, first_version=4)
+    projector.advance()
+    (link,) = models.links()
+    assert (link.name, link.status, link.enabled) == ("north", "DOWN", True)
 
 
 def test_links_are_shown_as_configured_by_number(

@@ -23,7 +23,7 @@ from support.histories import (
 from signalbox.eventstore.log import EventLog
 from signalbox.eventstore.mapper import Recorded
 from signalbox.eventstore.postgres import Broken
-from signalbox.projections import dashboard, links, messages
+from signalbox.projections import activity, dashboard, links, messages
 from signalbox.projections.building import build, rebuild, scratch_schema
 from signalbox.projections.models import PROJECTIONS
 from signalbox.projections.projection import Cursor, Projection
@@ -44,12 +44,12 @@ batches = 0
 
 def die(cursor, batch):
     global batches
-    PROJECTIONS[-1].apply(cursor, batch)
+    PROJECTIONS[0].apply(cursor, batch)
     batches += 1
     if batches == 3:
         os.kill(os.getpid(), signal.SIGKILL)
 
-projections = (*PROJECTIONS[:-1], replace(PROJECTIONS[-1], apply=die))
+projections = (replace(PROJECTIONS[0], apply=die), *PROJECTIONS[1:])
 projector = Projector(EventLog(*sys.argv[1:]), projections, batch_events_max=7)
 projector.prepare()
 while True:
@@ -112,7 +112,8 @@ def test_an_event_that_can_not_be_applied_is_set_aside_after_three_tries(
     poison = record(event_log, "message-poison", accepted())
     record_messages(event_log, 7, first=8)
     clumsy = Clumsy(poison, error=ValueError("no"))
-    with projecting(event_log, messages.PROJECTION, clumsy.projection, links.PROJECTION) as all_:
+    others = (messages.PROJECTION, links.PROJECTION, activity.PROJECTION)
+    with projecting(event_log, *others[:1], clumsy.projection, *others[1:]) as all_:
         build(all_)
     assert clumsy.tries == 3
     assert dead_letters(event_log) == [("dashboard", poison)]
@@ -146,7 +147,8 @@ def test_a_stored_state_that_can_not_be_read_is_set_aside(event_log: EventLog) -
 def test_trouble_of_the_store_is_nobodys_dead_letter(event_log: EventLog) -> None:
     position = record_messages(event_log, 1)
     clumsy = Clumsy(position, error=psycopg.OperationalError("server closed the connection"))
-    with projecting(event_log, clumsy.projection) as projector:
+    others = (messages.PROJECTION, activity.PROJECTION)
+    with projecting(event_log, *others, clumsy.projection) as projector:
         with pytest.raises(Broken):
             projector.advance()
         assert dead_letters(event_log) == []

@@ -7,7 +7,7 @@ import gevent
 import pytest
 from support.histories import T0, T0_S, accepted, record, record_messages
 
-from signalbox.domain.account import UserRegistered
+from signalbox.domain.account import PasswordRehashed
 from signalbox.eventstore.errors import Unavailable
 from signalbox.eventstore.log import EventLog
 from signalbox.projections.building import build
@@ -77,8 +77,7 @@ def test_the_lag_is_the_age_of_the_oldest_event_that_waits(
 def test_events_no_projection_needs_are_passed_too(
     event_log: EventLog, projector: Projector, models: ReadModels
 ) -> None:
-    user = UserRegistered(user_id=1, email="a@example.com", password_hash="", app_id=0)
-    position = record(event_log, "user-1", user)
+    position = record(event_log, "user-1", PasswordRehashed(user_id=1, password_hash=""))
     build(projector)
     assert models.wait_for(position, timeout_s=0.1)
 

@@ -27,19 +27,26 @@ CONFIGURED: Final = LinkConfigured(
 )
 
 
-def accepted(*, parts: int = 1, transaction_id: str = "tx-1", task_id: int = 7) -> MessageAccepted:
-    return MessageAccepted(
-        link_id=1,
-        app_id=3,
-        task_id=task_id,
-        source="Signalbox",
-        destination="4915112345001",
-        text="a secret text",
-        encoding="gsm7",
-        long_mode="udh8",
-        parts=parts,
-        transaction_id=transaction_id,
-    )
+def accepted(
+    *,
+    parts: int = 1,
+    transaction_id: str = "tx-1",
+    task_id: int = 7,
+    **fields: Any,  # noqa: ANN401  whatever the event has
+) -> MessageAccepted:
+    whole: dict[str, Any] = {
+        "link_id": 1,
+        "app_id": 3,
+        "task_id": task_id,
+        "source": "Signalbox",
+        "destination": "4915112345001",
+        "text": "a secret text",
+        "encoding": "gsm7",
+        "long_mode": "udh8",
+        "parts": parts,
+        "transaction_id": transaction_id,
+    }
+    return MessageAccepted(**{**whole, **fields})
 
 
 def receipt(status: PartStatus, part: int = 1) -> ReceiptRecorded:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from signalbox.ops.children import ends_with_parent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 ADMIN_KEY: Final = "an admin key for tests"
 SECRET_KEY: Final = "a secret key for tests, long enough"
@@ -37,26 +37,20 @@ CONFIG: Final = """\
 port = {port}
 {extra}
 """
-LINK: Final = """
-[[links]]
-id = {id}
-name = "link-{id}"
-host = "127.0.0.1"
-port = {port}
-system_id = "test{id}"
-password = "secret"
-tps = 0
-window = {window}
-reconnect_initial_s = 0.2
-reconnect_max_s = 2
-"""
+LINK: Final = {
+    "host": "127.0.0.1",
+    "password": "secret",
+    "tps": 0,
+    "reconnect_initial_s": 0.2,
+    "reconnect_max_s": 2,
+}
 
 
 class Client:
     """An application on one keep-alive connection."""
 
     def __init__(self, port: int, app_id: int = 0, token: str = "") -> None:
-        self._port = port
+        self.port = port
         self.app_id = app_id
         self.headers = {"Content-Type": "application/json"}
         if token:
@@ -66,10 +60,13 @@ class Client:
     def call(
         self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
     ) -> tuple[int, Any]:
-        """Return status and decoded body; raises OSError when the server goes away meanwhile."""
+        """Return status and decoded body; raises OSError when the server goes away meanwhile.
+
+        A body of bytes goes as it is, any other as JSON.
+        """
         if self._connection is None:
-            self._connection = HTTPConnection("127.0.0.1", self._port, timeout=15)
-        data = None if body is None else json.dumps(body)
+            self._connection = HTTPConnection("127.0.0.1", self.port, timeout=15)
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body)
         try:
             self._connection.request(method, path, data, self.headers | (headers or {}))
             answer = self._connection.getresponse()
@@ -80,6 +77,18 @@ class Client:
             raise
         is_json = "json" in answer.headers.get("Content-Type", "")
         return answer.status, json.loads(content) if is_json else content.decode()
+
+    def at(self, port: int) -> Client:
+        """Return the same application on a connection of its own, to this web process."""
+        client = Client(port, self.app_id)
+        client.headers = self.headers
+        return client
+
+    def close(self) -> None:
+        """Hang up; the next call connects anew."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def send(self, destination: str, message: str, **fields: object) -> tuple[int, Any]:
         """POST /api/v1/sms/send over link 1."""
@@ -99,26 +108,26 @@ class Client:
 
 
 class Installation:
-    """One configuration and the processes that run it; all of them end with the context."""
+    """One configuration and the processes that run it; all of them end with the context.
+
+    A link is the port of its SMSC, or all of its settings that are not `LINK`'s.
+    """
 
     def __init__(
         self,
         database_url: str,
-        links: Sequence[int],
+        links: Sequence[int | Mapping[str, object]],
         *,
         window: int = 50,
         extra: str = "",
         environment: dict[str, str] | None = None,
     ) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="signalbox-test-"))
-        self.port = _free_port()
+        self.port = free_port()
         self.config = self.home / "signalbox.toml"
-        parts = [CONFIG.format(port=self.port, extra=extra)]
-        parts += [
-            LINK.format(id=number, port=port, window=window)
-            for number, port in enumerate(links, start=1)
-        ]
-        self.config.write_text("".join(parts))
+        self._head = CONFIG.format(port=self.port, extra=extra)
+        self._window = window
+        self.configure(dict(enumerate(links, start=1)))
         self.environment = os.environ | {
             "DATABASE_URL": database_url,
             "SECRET_KEY": SECRET_KEY,
@@ -137,13 +146,31 @@ class Installation:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def start(self, command: str, *, config: bool = True) -> subprocess.Popen[bytes]:
-        """Start `signalbox <command>`; its output goes to home/<command>.log."""
+    def configure(self, links: Mapping[int, int | Mapping[str, object]]) -> None:
+        """Write the configuration file, with these links by number."""
+        shared: dict[str, object] = {"window": self._window}
+        given = {n: {"port": one} if isinstance(one, int) else one for n, one in links.items()}
+        tables = [_link(number, shared | link) for number, link in given.items()]
+        self.config.write_text("".join([self._head, *tables]))
+
+    def start(
+        self,
+        command: str,
+        *,
+        config: bool = True,
+        port: int | None = None,
+        stdin: int = subprocess.DEVNULL,
+    ) -> subprocess.Popen[bytes]:
+        """Start `signalbox <command>`; its output goes to home/<command>.log.
+
+        A web process on a `port` of its own (`free_port`) listens there.
+        """
         arguments = [*command.split(), *(["--config", str(self.config)] if config else [])]
         with (self.home / f"{command}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "signalbox.ops.main", *arguments],
-                env=self.environment,
+                env=self.environment | ({"PORT": str(port)} if port else {}),
+                stdin=stdin,
                 stdout=log,
                 stderr=log,
                 preexec_fn=ends_with_parent(signal.SIGKILL, os.getpid()),  # noqa: PLW1509
@@ -236,7 +263,15 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _free_port() -> int:
+def _link(number: int, given: Mapping[str, object]) -> str:
+    names = {"id": number, "name": f"link-{number}", "system_id": f"test{number}"}
+    settings = names | LINK | given
+    # JSON's numbers, strings and booleans are TOML's, too.
+    return "\n[[links]]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in settings.items())
+
+
+def free_port() -> int:
+    """Return a TCP port nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -47,7 +47,11 @@ class PeerError(Exception):
 
 
 class Stats(TypedDict):
-    """Counts since the start; `sessions` are the bound ones now."""
+    """Counts since the start; `sessions` are the bound ones now.
+
+    `second_binds` were of accounts that were bound already; `sessions_max` is how many sessions
+    were bound at once since `forget_max`.
+    """
 
     submits: int
     accepted: int
@@ -57,6 +61,8 @@ class Stats(TypedDict):
     enquire_links: int
     deliver_responses: int
     unrecorded: int
+    second_binds: int
+    sessions_max: int
     sessions: int
 
 
@@ -198,6 +204,10 @@ class NodeSmsc(_Peer):
     def unbind(self) -> None:
         """Send unbind on every session; each closes when its peer answers."""
         self._ask("/unbind")
+
+    def forget_max(self) -> None:
+        """Let `sessions_max` begin anew with the sessions there are."""
+        self._ask("/forget_max")
 
     def mo(self, source: str, destination: str, text: str) -> None:
         """Deliver a text to every receiving session, UCS-2 if it is not ASCII."""

@@ -11,7 +11,7 @@
 // A port of 0 is a free one; a line tells when both listen, and where.
 //
 // Control, all GET: /stats  /seen[?summary=1][&to=DESTINATION]  /drop  /unbind  /mute?on=1
-//   /refuse_bind?status=13 (0: accept again)
+//   /refuse_bind?status=13 (0: accept again)  /forget_max
 //   /mo?from=&to=&text=  or  /mo?from=&to=&hex=[&data_coding=&esm_class=]
 'use strict';
 

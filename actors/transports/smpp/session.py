@@ -171,6 +171,9 @@ class Session:
         connection = socket.create_connection(
             (where.host, where.port), timeout=where.connect_timeout_s
         )
+        if self._ended:  # It was cut short in the very moment in which the connection came about.
+            connection.close()
+            raise _Over
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if where.tls:

@@ -13,6 +13,7 @@ let esmeNumbers = 0;
 class Account {
   constructor() {
     this.receivers = new Set();
+    this.sessions = 0;
     this.held = [];
   }
 
@@ -50,6 +51,8 @@ class Esme {
     this.receives = bind.command !== 'bind_transmitter';
     this.unanswered = new Set();
     esmes.add(this);
+    if (++this.account.sessions > 1) stats.second_binds++;
+    stats.sessions_max = Math.max(stats.sessions_max, esmes.size);
     if (this.receives) this.account.attach(this);
     if (ENQUIRE_MS) this.enquiry = setInterval(() => session.enquire_link(), ENQUIRE_MS);
   }
@@ -80,6 +83,7 @@ class Esme {
   gone() {
     clearInterval(this.enquiry);
     esmes.delete(this);
+    this.account.sessions--;
     this.account.detach(this);
   }
 }

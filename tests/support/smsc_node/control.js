@@ -30,6 +30,7 @@ const controlsOf = (switches) => ({
   '/mute': (query) => { switches.muted = query.get('on') !== '0'; },
   '/refuse_bind': (query) => { switches.bindStatus = Number(query.get('status')); },
   '/mo': mo,
+  '/forget_max': () => { stats.sessions_max = esmes.size; },
 });
 
 function createControl(switches) {

@@ -1,4 +1,5 @@
-// Counted since the start, as /stats shows them.
+// Counted since the start, as /stats shows them. `second_binds` are those of accounts that were
+// bound already; `sessions_max` is how many were bound at once since /forget_max.
 'use strict';
 
 module.exports = {
@@ -10,4 +11,6 @@ module.exports = {
   enquire_links: 0,
   deliver_responses: 0,
   unrecorded: 0,
+  second_binds: 0,
+  sessions_max: 0,
 };
