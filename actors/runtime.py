@@ -39,12 +39,15 @@ class BoundedInbox:
     def __init__(self, messages_max: int) -> None:
         self._queue: SimpleQueue[Envelope[Any]] = SimpleQueue()
         self._messages_max = messages_max
+        self.ends = False
+        """True once the actor was told to stop, whatever it has to hear before that."""
 
     def put(self, envelope: Envelope[Any], /) -> None:
         """Raises: `Unavailable` when full."""
         is_stop = isinstance(envelope.message, pykka.messages._ActorStop)  # noqa: SLF001
         if self._queue.qsize() >= self._messages_max and not is_stop:
             raise Unavailable("too much work is waiting")
+        self.ends = self.ends or is_stop
         self._queue.put(envelope)
 
     def get(self) -> Envelope[Any]:
@@ -69,6 +72,7 @@ class Actor(pykka.ThreadingActor):
         self.name = name
         self._pool = pool
         self._timers: dict[object, gevent.Greenlet] = {}
+        self._is_restored = False
 
     @staticmethod
     @override
@@ -94,6 +98,8 @@ class Actor(pykka.ThreadingActor):
 
     @override
     def on_receive(self, message: object) -> None:
+        if not self._is_restored:
+            return  # It stops without a state; whoever comes after it finds the log.
         for _ in range(self.restarts_max + 1):
             try:
                 self.receive(message)
@@ -107,14 +113,16 @@ class Actor(pykka.ThreadingActor):
         self._park(message, failure)
 
     def _restore(self) -> None:
-        """Restore, waiting for the store as long as it is away."""
-        while True:
+        """Restore, waiting for the store as long as it is away, or until told to stop."""
+        self._is_restored = False
+        while not self.actor_inbox.ends:  # type: ignore[attr-defined]  # it is a BoundedInbox
             try:
                 self.restore()
             except (*Broken, PersistenceError, Unavailable) as error:
                 log.warning("actor waits", extra={"actor": self.name, "error": str(error)})
                 gevent.sleep(RESTORE_RETRY_S)
             else:
+                self._is_restored = True
                 return
 
     def tell_later(self, delay_s: float, message: object) -> None:

@@ -174,14 +174,20 @@ class Sending:
                     return self._send_as(message_id, request, waiter)
                 except Conflict:
                     earlier = self._earlier(message_id, request, waiter)
-                    if earlier is not None:
-                        return earlier
+                except Refused:
+                    # What was accepted while link, licence and filters allowed it keeps its result.
+                    if not (request.is_repeatable and self._log.read(stream_id)):
+                        raise
+                    earlier = self._earlier(message_id, request, waiter)
+                if earlier is not None:
+                    return earlier
         raise IdempotencyConflict
 
     def _send_as(self, message_id: str, request: SendRequest, waiter: Waiter) -> Sent:
         carrier_id = self._carrier(request.link_id)
         stream_id = domain.stream_of(message_id)
-        self._admit(request, stream_id)
+        self._require_license()
+        self._doorman.admit(request, stream_id)
         command = domain.AcceptMessage(
             requested_link_id=request.link_id,
             app_id=request.app_id,
@@ -206,16 +212,6 @@ class Sending:
         message = domain.evolve(None, ask.accepted, 0.0)
         message = waiter.wait(message, 1, self._send_wait_s)
         return _sent(message_id, command.task_id, command.transaction_id, message)
-
-    def _admit(self, request: SendRequest, stream_id: str) -> None:
-        """Ask licence and filters; what was accepted while they allowed it keeps its result."""
-        try:
-            self._require_license()
-        except Refused:
-            if request.is_repeatable and self._log.read(stream_id):
-                raise Conflict(stream_id, 1) from None
-            raise
-        self._doorman.admit(request, stream_id)
 
     def _message_id(self, request: SendRequest, generation: int) -> str:
         app, number = str(request.app_id), str(generation)

@@ -220,7 +220,7 @@ PANEL_ROWS: Final = (
         route=("GET", "/settings/server-config"),
         tag=ADMIN,
         summary="Tell the configuration in force, secrets left out",
-        good={200: (config.ServerConfig,)},
+        good={200: (wire.Data[config.ServerConfig],)},
     ),
     Row(
         route=("GET", "/metrics/campaigns"),

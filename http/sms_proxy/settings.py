@@ -43,4 +43,4 @@ class ShowServerConfig:
     def on_get(self, req: Request, resp: falcon.Response) -> None:
         """Answer with the configuration in force."""
         self._gate(req)
-        resp.data = encode(self._config())
+        resp.data = encode(wire.data(self._config()))

@@ -267,6 +267,6 @@ def test_a_refusal_that_cannot_be_stored_is_not_told(
 ) -> None:
     gateway = start_gateway(smsc.port)
     sending = gateway.sending_anew(rules=[CASINO])
-    gateway.journal.close()
+    gateway.close()
     with pytest.raises(Unavailable):
         sending.send(request(handset(), "Casino"))

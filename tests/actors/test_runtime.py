@@ -183,3 +183,14 @@ def test_timers_die_with_the_actor() -> None:
     gevent.sleep(0.1)
     assert counter.told == []
     eventually(lambda: not ref.is_alive())
+
+
+def test_an_actor_that_waits_for_the_store_hears_that_it_is_to_stop() -> None:
+    def away() -> None:
+        raise Unavailable("the store is away")
+
+    counter = Counter.start(None, away)
+    counter.tell(ONE)
+    gevent.sleep(0.05)
+    counter.stop(timeout=3)
+    assert not counter.is_alive()

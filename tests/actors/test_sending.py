@@ -103,6 +103,18 @@ def test_a_link_that_is_off_refuses_and_takes_messages_as_soon_as_it_is_on(
     assert gateway.send(handset()).status == "submitted"
 
 
+def test_a_repeated_request_gets_its_result_though_the_link_is_off_by_now(
+    smsc: NodeSmsc, start_gateway: StartGateway
+) -> None:
+    gateway = start_gateway(smsc.port)
+    destination = handset()
+    first = gateway.send(destination, transaction_id="t-1")
+    gateway.links.toggle(1, enabled=False, reason="maintenance", by="test")
+    assert gateway.send(destination, transaction_id="t-1") == first
+    with pytest.raises(LinkIsDisabled):
+        gateway.send(destination, transaction_id="t-2")
+
+
 def test_while_the_link_is_down_a_message_waits_and_its_caller_only_so_long(
     start_gateway: StartGateway,
 ) -> None:

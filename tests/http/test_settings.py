@@ -48,7 +48,7 @@ def test_the_whole_configuration_is_shown_to_operators(client: falcon.testing.Te
     answer = client.simulate_get(SERVER, headers=ADMIN)
     assert answer.status_code == 200
     assert answer.text == (
-        '{"env":"production","server_name":"sms-proxy-01","endpoint":"0.0.0.0:8088","tls":false,'
+        '{"success":true,"data":{"env":"production","server_name":"sms-proxy-01","endpoint":"0.0.0.0:8088","tls":false,'
         '"storage":{"db_path":"postgresql://db/signalbox"},'
         '"aerospike":{"hosts":"","port":0,"namespace":"","sweep_time":"0s","ttl":"0s"},'
         '"security":{"token_ttl":"24h0m0s"},"grpc":{"port":0,"timeout":"0s"},'
@@ -56,7 +56,7 @@ def test_the_whole_configuration_is_shown_to_operators(client: falcon.testing.Te
         '"filters":{"no-spam":{"active":true,"blacklist":true,"description":"d",'
         '"snippet":"refuse if …"}},'
         '"statistic_exporter":{"enabled":true,"target":"b","bucket":"sms","tls":true},'
-        '"monitoring":{"otel":true,"sampling":0.1,"collector":"otel:4318"}}'
+        '"monitoring":{"otel":true,"sampling":0.1,"collector":"otel:4318"}}}'
     )
 
 
