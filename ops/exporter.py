@@ -28,7 +28,7 @@ from signalbox.projections.activity import LinkMinute, Minute
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from signalbox.ops.settings import StatisticExporter
+    from signalbox.ops.sections import StatisticExporter
     from signalbox.projections.readers import ReadModels
 
 log = logging.getLogger(__name__)

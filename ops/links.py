@@ -14,7 +14,9 @@ from signalbox.domain.link import LinkSpec
 from signalbox.domain.pool import Pool
 
 if TYPE_CHECKING:
-    from signalbox.ops.settings import Link, Settings, Sms
+    from signalbox.ops.entries import Link
+    from signalbox.ops.sections import Sms
+    from signalbox.ops.settings import Settings
 
 
 def specs(settings: Settings) -> dict[int, LinkSpec]:

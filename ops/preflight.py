@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import psycopg
 
-from signalbox.ops.settings import Database, Server, SettingsError
+from signalbox.ops.sections import Database, Server
+from signalbox.ops.settings import SettingsError
 
 REASON_CHARACTERS_MAX: Final = 300
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from signalbox.eventstore.log import EventLog
-    from signalbox.ops.settings import Settings, StatisticExporter
+    from signalbox.ops.sections import StatisticExporter
+    from signalbox.ops.settings import Settings
     from signalbox.projections.projection import Projection
 
 log = logging.getLogger(__name__)

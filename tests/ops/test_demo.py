@@ -11,7 +11,8 @@ import pytest
 from typing_extensions import override
 
 from signalbox.ops.demo import Demo
-from signalbox.ops.settings import Server, Settings
+from signalbox.ops.sections import Server
+from signalbox.ops.settings import Settings
 
 TIMELINE = ("echo", "timeline of")
 

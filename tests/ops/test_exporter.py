@@ -23,7 +23,7 @@ from signalbox.eventstore import metrics
 from signalbox.eventstore.log import EventLog
 from signalbox.ops.exporter import POINTS_MAX, Exporter, InfluxSink
 from signalbox.ops.projector import ProjectorProcess
-from signalbox.ops.settings import StatisticExporter
+from signalbox.ops.sections import StatisticExporter
 from signalbox.projections.activity import LinkMinute, Minute
 from signalbox.projections.building import build
 from signalbox.projections.models import PROJECTIONS

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from signalbox.ops.settings import SECTIONS, Application, Filter, Link, Settings, SettingsError
+from signalbox.ops.entries import Application, Filter, Link
+from signalbox.ops.settings import SECTIONS, Settings, SettingsError
 
 EXAMPLE = Path(__file__).parents[2] / "signalbox.example.toml"
 LINK = '[[links]]\nid = {id}\nname = "a"\nhost = "smsc"\nport = 2775\nsystem_id = "me"\n'
