@@ -115,7 +115,11 @@ class PartDetail(msgspec.Struct, frozen=True):
 
 
 class InfoAnswer(msgspec.Struct, frozen=True):
-    """What is known of a message; times are Unix seconds, 0 before they come."""
+    """What is known of a message; times are Unix seconds, 0 before they come.
+
+    Ours, beside the reference's keys: the link that carries it, how long texts were split, and what
+    the SMSC said of each part.
+    """
 
     message_id: str
     mode: str
@@ -127,6 +131,8 @@ class InfoAnswer(msgspec.Struct, frozen=True):
     task_id: int
     status: str
     error: str
+    carrier: int
+    long_mode: str
     part_details: dict[str, PartDetail]
 
 
@@ -227,7 +233,7 @@ def esme(row: LinkRow | None) -> EsmeAnswer:
 
 
 def info(found: MessageInfo) -> InfoAnswer:
-    """Return what is known of a message; `part_details` is ours, beside the reference's keys."""
+    """Return what is known of a message."""
     parts = {str(number): part for number, part in enumerate(found.parts, start=1)}
     return InfoAnswer(
         message_id=found.message_id,
@@ -240,6 +246,8 @@ def info(found: MessageInfo) -> InfoAnswer:
         task_id=found.task_id,
         status=found.status,
         error=found.error,
+        carrier=found.carrier_id,
+        long_mode=found.long_mode,
         part_details={n: PartDetail(part.smsc_id, part.error) for n, part in parts.items()},
     )
 

@@ -254,6 +254,8 @@ def test_info_tells_what_became_of_each_part(client: falcon.testing.TestClient) 
         "task_id": 12345,
         "status": "sending",
         "error": "",
+        "carrier": 1,
+        "long_mode": "udh8",
         "part_details": {
             "1": {"smsc_id": "a1", "error": ""},
             "2": {"smsc_id": "a2", "error": ""},
