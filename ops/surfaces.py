@@ -1,0 +1,115 @@
+"""The HTTP surfaces of a web process, above its parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from signalbox.actors.runtime import Actor
+from signalbox.actors.sending import Sending
+from signalbox.actors.users import Users
+from signalbox.eventstore import tracing
+from signalbox.eventstore.quota import Quota
+from signalbox.http.app import create_app
+from signalbox.http.body import BodyReader
+from signalbox.http.limits import AllRequests, EachApplication
+from signalbox.http.peer import Peers
+from signalbox.http.sms_proxy.routes import SmsProxy
+from signalbox.ops import links as configured
+from signalbox.ops import readiness
+from signalbox.ops.configuration import server_config
+from signalbox.ops.parts import Parts
+from signalbox.ops.reload import BY, Reload
+from signalbox.ops.system import SystemSampler
+from signalbox.ops.traces import start_tracing
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    import falcon
+
+    from signalbox.eventstore.log import EventLog
+    from signalbox.ops.entries import Pool
+    from signalbox.ops.settings import Settings
+
+
+def compose(settings: Settings, closing: ExitStack) -> falcon.App[Any, Any]:
+    """Return the application; what must be closed with it is left on the stack."""
+    Actor.inbox_messages_max = settings.actors.inbox_messages_max
+    Actor.restarts_max = settings.actors.restarts_max
+    reload = Reload(settings, tells_waiting=False)  # That is for the master to say, once.
+    start_tracing(settings)
+    closing.callback(tracing.stop)
+    parts = Parts.open(settings, closing)
+    shown_pools = list(settings.pools)
+    all_requests, each_application = _limits(settings, parts.log, closing)
+    sms_proxy = _sms_proxy(parts, reload, shown_pools, each_application, closing)
+
+    def apply(fresh: Settings) -> None:
+        parts.links.reconfigure(configured.specs(fresh), by=BY)
+        parts.pools.configure(configured.pools(fresh))
+        parts.filters.configure(configured.filter_rules(fresh))
+        shown_pools[:] = fresh.pools
+
+    reload.start(apply)
+    closing.callback(reload.close)
+    links = parts.links
+    checks = readiness.checks(settings, parts.log, parts.read_models, lambda: links.ids)
+    return create_app(sms_proxy.routes(), checks, all_requests)
+
+
+def _sms_proxy(
+    parts: Parts,
+    reload: Reload,
+    pools: list[Pool],
+    limiter: EachApplication,
+    closing: ExitStack,
+) -> SmsProxy:
+    settings, accounts = reload.settings, parts.accounts
+    system = SystemSampler(settings.home)
+    closing.callback(system.close)
+    return SmsProxy(
+        accounts=accounts,
+        users=Users(accounts.directory, accounts.passwords, parts.reads.user_stream),
+        sending=_sending(settings, parts),
+        links=parts.links,
+        licenses=parts.licenses,
+        reads=parts.reads,
+        system=system.load,
+        server_config=lambda: server_config(reload.settings),
+        pools=pools,
+        body=BodyReader(settings.server.body_bytes_max),
+        peers=Peers(settings.server.trusted_proxies),
+        admin_api_key=settings.admin_api_key,
+        stats_auth=settings.security.stats_auth,
+        user_api_auth=settings.security.user_api_auth,
+        jwt_admin_mutations=settings.security.jwt_admin_mutations,
+        limiter=limiter,
+        allowed_ips={one.id: one.allowed_ips for one in settings.applications},
+    )
+
+
+def _sending(settings: Settings, parts: Parts) -> Sending:
+    return Sending(
+        parts.log,
+        parts.journal,
+        parts.links,
+        parts.routes.carrier,
+        parts.outcomes,
+        send_wait_s=settings.sms.send_wait_s,
+        parts_max=settings.sms.parts_max,
+        window_s=settings.sms.transaction_window_s,
+        filters=parts.filters,
+        require_license=parts.licenses.require_sending,
+    )
+
+
+def _limits(
+    settings: Settings, event_log: EventLog, closing: ExitStack
+) -> tuple[AllRequests, EachApplication]:
+    limits, pool = settings.limits, event_log.pool
+    everybody = Quota(pool, "requests", limits.requests_per_s, limits.requests_burst)
+    closing.callback(everybody.close)
+    rate, burst = limits.app_requests_per_s, limits.app_requests_burst
+    each_application = EachApplication(lambda key: Quota(pool, key, rate, burst))
+    closing.callback(each_application.close)
+    return AllRequests(everybody, limits.exempt_paths), each_application
