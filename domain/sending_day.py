@@ -143,6 +143,17 @@ class SendingDay:
         held = self.reservations.get(reservation_id)
         return None if held is None or held.settled else held
 
+    def fits(self, reservation_id: str, target: int) -> bool:
+        """Tell whether an open reservation is within a target that may be lower than it was.
+
+        Where it is too low for all of them, the latest give way.
+        """
+        held = self.find_open(reservation_id)
+        ids = [*self.open_reservations]
+        later = ids[ids.index(reservation_id) + 1 :] if held else ()
+        upto = self.used - sum(self.reservations[one].recipients for one in later)
+        return held is not None and (not held.recipients or upto <= target)
+
     def use(self, now_s: float) -> Use:
         """Return what the gate has to know of what went."""
         hour = [

@@ -169,6 +169,11 @@ class SendingIp:
         """Return a grouping's ramp; None when it has none here, and so no limit."""
         return next((one for one in self.warmings if one.grouping == grouping), None)
 
+    def excludes(self, grouping: str, local_date: date) -> bool:
+        """Tell whether it takes no mail of a grouping as long as others warm it up."""
+        warming = any(local_date <= one.schedule.end_date for one in self.warmings)
+        return warming and self.find(grouping) is None
+
 
 def canonical_ip(text: str) -> str:
     """Return an address as it is written everywhere here. Raises: `InvalidField`."""

@@ -84,14 +84,18 @@ class EventLog(Application[str]):
         """Return a connection nobody else uses."""
         return OwnConnection(self.kwargs, f"signalbox {purpose}")
 
-    def read(self, stream_id: str) -> list[Recorded]:
-        """Return a whole stream, oldest first; empty if there is none. Raises: `Unavailable`."""
+    def read(self, stream_id: str, after: int = 0) -> list[Recorded]:
+        """Return a stream behind version `after`, oldest first; empty if there is nothing.
+
+        Raises: `Unavailable`.
+        """
         with borrowed(self.pool) as connection:
             rows = connection.execute(
                 "SELECT notification_id, originator_id, originator_version, topic, state"
-                " FROM signalbox.stored_events WHERE originator_id = %s"
+                " FROM signalbox.stored_events"
+                " WHERE originator_id = %s AND originator_version > %s"
                 " ORDER BY originator_version",
-                (stream_id,),
+                (stream_id, after),
             ).fetchall()
         return [self.decode_row(tuple(row.values())) for row in rows]
 

@@ -78,3 +78,18 @@ EXPORT_FAILURES: Final = Counter(
 SPANS_DROPPED: Final = Counter(
     "signalbox_spans_dropped", "Spans that did not reach the collector", ["reason"]
 )
+WARMUP_TARGET: Final = Gauge(
+    "signalbox_warmup_target", "Recipients an address may send to today", ["ip", "grouping"],
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
+WARMUP_USED: Final = Gauge(
+    "signalbox_warmup_used", "Recipients of it that are taken", ["ip", "grouping"],
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
+WARMUP_DELIVERED: Final = Gauge(
+    "signalbox_warmup_delivered", "Recipients of it that got their mail", ["ip", "grouping"],
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
+WARMUP_DENIED: Final = Counter(
+    "signalbox_warmup_denials", "Mail that had to wait for its address to warm up", ["reason"]
+)

@@ -17,27 +17,34 @@ from signalbox.http.sms_proxy.refusals import on_refused
 from signalbox.http.sms_proxy.traced import Traced
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from signalbox.http.limits import AllRequests
     from signalbox.http.monitoring import Check
+    from signalbox.http.warmup.auth import Guard
 
 Routes = dict[str, object]
 
 
 def create_app(
-    routes: Mapping[str, object], checks: Mapping[str, Check], limit: AllRequests | None = None
+    routes: Mapping[str, object],
+    checks: Mapping[str, Check],
+    limit: AllRequests | None = None,
+    guards: Iterable[Guard] = (),
 ) -> falcon.App[Any, Any]:
     """Return the WSGI application.
 
     `routes` are the surfaces' (`SmsProxy.routes`), `checks` are those of `/readyz`,
-    `limit` is asked about every request before it is routed.
+    `limit` is asked about every request before it is routed, and after it the `guards` of surfaces
+    that keep even their paths from strangers.
     """
     app = falcon.App(request_type=Request, middleware=[Identified()])
     if tracing.is_on():
         app.add_middleware(Traced())
     if limit is not None:
         app.add_middleware(limit)
+    for guard in guards:
+        app.add_middleware(guard)
     app.req_options.strip_url_path_trailing_slash = True
     app.set_error_serializer(errors.serialize)
     app.add_error_handler(Exception, errors.on_accident)

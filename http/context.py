@@ -17,6 +17,9 @@ REQUEST_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 ROUTE: Final = "signalbox.route"
 """The WSGI environment's key for the route's template, the only form of a path that is recorded."""
 
+RAW_TARGET: Final = "RAW_URI"
+"""The WSGI environment's key for the request's target as it came, as other servers have it."""
+
 STORE_AWAY: Final = "service unavailable, try again"
 
 encode: Final = msgspec.json.Encoder().encode

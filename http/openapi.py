@@ -46,7 +46,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One method of one path; every parameter of a path is an id."""
+    """One method of one path; a parameter of a path is an id unless `parameters` has its schema."""
 
     summary: str
     description: str = ""
@@ -56,6 +56,7 @@ class Operation:
     form: type | None = None
     query: type | None = None
     headers: type | None = None
+    parameters: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     answers: Mapping[HTTPStatus, Answer]
 
 
@@ -123,7 +124,7 @@ class _Table(BasePlugin[Any]):
 
     @override
     def register_route(self, app: Operations) -> None:
-        self._rows = [(*route, self._described(one)) for route, one in app.items()]
+        self._rows = [(*route, one.parameters, self._described(one)) for route, one in app.items()]
 
     @override
     def find_routes(self) -> Iterable[Any]:
@@ -136,12 +137,14 @@ class _Table(BasePlugin[Any]):
     @override
     def parse_path(self, route: Any, _descriptions: object) -> tuple[str, list[Json]]:
         path: str = route[1]
-        names = _PARAMETER.findall(path)
-        return path, [{"name": n, "in": "path", "required": True, "schema": ID} for n in names]
+        return path, [
+            {"name": n, "in": "path", "required": True, "schema": route[2].get(n, ID)}
+            for n in _PARAMETER.findall(path)
+        ]
 
     @override
     def parse_func(self, route: Any) -> list[tuple[str, Callable[[], None]]]:
-        method, _, documented = route
+        method, _, _, documented = route
         return [(method, documented)]
 
     @override

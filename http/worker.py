@@ -25,7 +25,7 @@ from typing_extensions import override
 
 from signalbox.eventstore import metrics
 from signalbox.http.connections import Connections
-from signalbox.http.context import ROUTE, encode
+from signalbox.http.context import RAW_TARGET, ROUTE, encode
 from signalbox.http.head import FIELDS_MAX, BadHead, Head, parse
 
 if TYPE_CHECKING:
@@ -130,6 +130,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
         environ["SCRIPT_NAME"] = ""
         environ["PATH_INFO"] = _decoded(path)
         environ["QUERY_STRING"] = query
+        environ[RAW_TARGET] = head.target
         environ["SERVER_PROTOCOL"] = self.request_version
         environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = self._peer()
         continues = head.fields.get("HTTP_EXPECT", "").lower() == "100-continue"

@@ -1,4 +1,4 @@
-"""What the configuration lists: `[[links]]`, `[[pools]]`, `[[filters]]`, `[[applications]]`."""
+"""What the configuration lists: `[[links]]`, `[[pools]]`, `[[filters]]` and the like."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,6 +8,9 @@ import msgspec
 from msgspec import Meta
 
 from signalbox.actors.filters import BadPattern, Pattern
+from signalbox.domain.errors import InvalidField
+from signalbox.domain.ip_pool import Policy
+from signalbox.domain.sending_ip import canonical_ip
 from signalbox.ops.configfile import ConfigFile, Place
 from signalbox.ops.sections import Count, CountOrNone, Port, Seconds, Section, require_networks
 
@@ -72,6 +75,31 @@ class Pool(Section, frozen=True, kw_only=True):
     queue_wait_s_max: Seconds = 5.0
     failover_after_s: Seconds = 1.0
     balance: bool = False
+
+
+class IpPool(Section, frozen=True, kw_only=True):
+    """Addresses mail leaves from, by name; see `domain.ip_pool`."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    ips: Annotated[tuple[str, ...], Meta(min_length=1)]
+    weights: tuple[Annotated[int, Meta(ge=1, le=1_000)], ...] = ()
+    overflow: str = ""
+    policy: Policy = "defer"
+
+    @property
+    def canonical_ips(self) -> tuple[str, ...]:
+        """The addresses as everything else names them."""
+        return tuple(canonical_ip(ip) for ip in self.ips)
+
+    def __post_init__(self) -> None:
+        try:
+            distinct = set(self.canonical_ips)
+        except InvalidField as error:
+            raise ValueError(f"ips: {error}") from None
+        if len(distinct) < len(self.ips):
+            raise ValueError("ips: an address is given twice")
+        if self.weights and len(self.weights) != len(self.ips):
+            raise ValueError("weights: expected one for each address, or none")
 
 
 class Filter(Section, frozen=True, kw_only=True):
@@ -141,6 +169,20 @@ def read_pools(config: ConfigFile, links: tuple[Link, ...]) -> tuple[Pool, ...]:
         if len(alike) > 1:
             message = "members differ in long_mode or default_alphabet"
             raise config.refusal(place, "links", message)
+    return pools
+
+
+def read_ip_pools(config: ConfigFile) -> tuple[IpPool, ...]:
+    """Return the pools of addresses; one that others overflow into has no overflow itself."""
+    pools = _once(config, "ip_pools", "name", config.sections("ip_pools", IpPool, {}))
+    overflows = {pool.name: pool.overflow for pool in pools}
+    for index, pool in enumerate(pools):
+        place = Place("ip_pools", index)
+        if pool.overflow and pool.overflow not in overflows:
+            raise config.refusal(place, "overflow", f"no pool is named {pool.overflow}")
+        if overflows.get(pool.overflow):
+            message = f"{pool.overflow} has an overflow itself"
+            raise config.refusal(place, "overflow", message)
     return pools
 
 

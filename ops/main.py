@@ -56,7 +56,7 @@ def web(arguments: argparse.Namespace) -> int:
     settings = _serving(arguments, "web")
     from signalbox.ops import preflight
 
-    preflight.refuse_taken_port(settings.server)
+    preflight.refuse_taken_ports(settings)
     from signalbox.ops.web import run
 
     return run(settings)

@@ -15,6 +15,7 @@ from signalbox.actors.links import LINK_EVENTS, Links
 from signalbox.actors.loads import Loads
 from signalbox.actors.routing import Pools, Routes
 from signalbox.actors.sending import OUTCOME_EVENTS, Outcomes
+from signalbox.actors.sending_ips import SENDING_IP_EVENTS
 from signalbox.eventstore.follower import Follower
 from signalbox.eventstore.mapper import utc_now
 from signalbox.ops import links as configured
@@ -22,6 +23,7 @@ from signalbox.ops.licensing import licenses_of
 from signalbox.ops.reads import OwnReads
 from signalbox.ops.reload import BY
 from signalbox.ops.store import open_journal, open_log
+from signalbox.ops.warmup import Warmups
 from signalbox.projections.readers import ReadModels
 
 if TYPE_CHECKING:
@@ -51,7 +53,9 @@ class Parts:
     filters: Filters
     licenses: Licenses
     outcomes: Outcomes
+    warmups: Warmups
     read_models: ReadModels
+    seen: Callable[[], int]  # the position that `reads` have caught up with
     reads: OwnReads
 
     @classmethod
@@ -71,6 +75,7 @@ class Parts:
         licenses = licenses_of(settings, log, journal)
         LicensedLinks(links, licenses)  # From now on they keep to it.
         outcomes = Outcomes(log)
+        warmups = Warmups(settings, log, journal)
         follower = _follow(
             log,
             (
@@ -78,12 +83,17 @@ class Parts:
                 (LINK_EVENTS, lambda row: links.follow(log.decode_row(row))),
                 (LICENSE_EVENTS, lambda row: licenses.follow(log.decode_row(row))),
                 (ACCOUNT_EVENTS, lambda row: accounts.forget(row[1])),
+                (SENDING_IP_EVENTS, lambda row: warmups.ips.follow(log.decode_row(row))),
             ),
         )
         closing.callback(follower.close)
         licenses.restore()
         links.configure(by=BY)
         read_models = ReadModels(log)
+
+        def seen() -> int:
+            return max(journal.last_position, follower.position)
+
         return cls(
             log=log,
             journal=journal,
@@ -94,10 +104,12 @@ class Parts:
             filters=Filters(configured.filter_rules(settings)),
             licenses=licenses,
             outcomes=outcomes,
+            warmups=warmups,
             read_models=read_models,
+            seen=seen,
             reads=OwnReads(
                 read_models,
-                lambda: max(journal.last_position, follower.position),
+                seen,
                 settings.projector.read_wait_s,
                 lambda: licenses.limits.connections_max,
             ),

@@ -7,24 +7,34 @@ from typing import Any, Final
 import psycopg
 
 from signalbox.ops.sections import Database, Server
-from signalbox.ops.settings import SettingsError
+from signalbox.ops.settings import Settings, SettingsError
 
 REASON_CHARACTERS_MAX: Final = 300
 
 
-def refuse_taken_port(server: Server) -> None:
-    """Refuse an address that cannot be listened on.
+def refuse_taken_ports(settings: Settings) -> None:
+    """Refuse addresses that cannot be listened on.
 
     Raises:
-        SettingsError: the port is in use, or the host is not an address of this machine.
+        SettingsError: a port is in use, or the host is not an address of this machine.
     """
-    family, kind, _, _, address = _resolved(server.host, server.port)
+    server = settings.server
+    _refuse_taken_port("PORT (server.port)", server, server.port)
+    for name, port in settings.listeners.ports.items():
+        if port == server.port:
+            raise SettingsError(f"listeners.{name}: {port} is the port of all surfaces")
+        _refuse_taken_port(f"listeners.{name}", server, port)
+
+
+def _refuse_taken_port(setting: str, server: Server, port: int) -> None:
+    family, kind, _, _, address = _resolved(server.host, port)
     with socket.socket(family, kind) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)
         except OSError as error:
-            raise SettingsError(_listen_error(server, error)) from None
+            where = server.endpoint_at(port)
+            raise SettingsError(f"{setting}: {_listen_error(where, error)}") from None
 
 
 def refuse_unreachable_database(database: Database) -> None:
@@ -55,7 +65,7 @@ def _resolved(host: str, port: int) -> tuple[int, int, int, str, Any]:
         raise SettingsError(f"server.host: {host}: {error.strerror}") from None
 
 
-def _listen_error(server: Server, error: OSError) -> str:
+def _listen_error(where: str, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"PORT (server.port): {server.port} on {server.host} is in use"
-    return f"PORT (server.port): cannot listen on {server.host}:{server.port}: {error.strerror}"
+        return f"{where} is in use"
+    return f"cannot listen on {where}: {error.strerror}"

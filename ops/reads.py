@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from signalbox.domain.license import licensed
 from signalbox.eventstore.errors import Unavailable
+from signalbox.eventstore.mapper import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
+    from datetime import date, datetime, tzinfo
 
     from signalbox.projections.accounts import UserRow
     from signalbox.projections.campaigns import Campaigns
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from signalbox.projections.links import LinkRow
     from signalbox.projections.messages import MessageInfo
     from signalbox.projections.readers import ReadModels
+    from signalbox.projections.warmup import IpRow
+    from signalbox.projections.warmup_views import IpHistory, IpStatus
 
 SHARED_S: Final = 1.0
 
@@ -100,6 +104,55 @@ class OwnReads:
     def user_stream(self, user_id: int) -> str | None:
         """Return the stream a user is decided on in. Raises: `Unavailable`."""
         return self._caught_up().user_stream(user_id)
+
+    def _caught_up(self) -> ReadModels:
+        self._read_models.wait_for(self._position(), self._wait_s)
+        return self._read_models
+
+
+class WarmupReads:
+    """As `OwnReads`, of what is warmed up; addresses are canonical.
+
+    Dates are those of `zone`. What reads raises `Unavailable`.
+    """
+
+    def __init__(
+        self,
+        read_models: ReadModels,
+        position: Callable[[], int],
+        wait_s: float,
+        zone: tzinfo,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._read_models = read_models
+        self._position = position
+        self._wait_s = wait_s
+        self._zone = zone
+        self._now = now
+
+    def configs(self) -> list[IpRow]:
+        """Return the addresses with their ramps."""
+        return self._caught_up().warmups()
+
+    def config(self, ip: str) -> IpRow | None:
+        """Return one address with its ramps."""
+        return next(iter(self._caught_up().warmups(ip)), None)
+
+    def statuses(self) -> list[IpStatus]:
+        """Return how the addresses stand now."""
+        return self._caught_up().warmup_status(self._zone)
+
+    def status(self, ip: str) -> IpStatus | None:
+        """Return how one address stands now."""
+        return next(iter(self._caught_up().warmup_status(self._zone, ip)), None)
+
+    def today(self) -> date:
+        """Return the local date."""
+        return self._now().astimezone(self._zone).date()
+
+    def history(self, ip: str, since: date, until: date) -> IpHistory | None:
+        """Return the days of an address so far; None when nothing is known of it."""
+        return self._caught_up().warmup_history(self._zone, ip, since, until)
 
     def _caught_up(self) -> ReadModels:
         self._read_models.wait_for(self._position(), self._wait_s)

@@ -1,6 +1,6 @@
 """The configuration file, read again while a process runs: SIGHUP asks for it.
 
-    SIGHUP ─▶ the whole file, checked as at the start ─▶ links, pools and filters as it has them now
+    SIGHUP ─▶ the whole file, checked as at the start ─▶ links, pools, filters as it has them now
 
 A file that is wrong changes nothing; a change of anything else waits for a restart.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RELOADED: Final = ("links", "pools", "filters")
+RELOADED: Final = ("links", "pools", "filters", "ip_pools")
 BY: Final = "configuration"
 RETRY_S: Final = 1.0
 LOOK_S: Final = 0.05

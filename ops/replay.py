@@ -1,26 +1,30 @@
 """`signalbox replay --until`: what the dashboard showed at an earlier moment.
 
 The log up to then is projected into a scratch schema and read by the same queries the dashboard
-uses; the schema is dropped in the end, on Ctrl-C too. The live read models are not touched.
+uses; the schema is dropped in the end, on Ctrl-C too. The live read models are not touched. How
+warm-ups stood then is shown beside how they stand now.
 """
 
 from __future__ import annotations
 
 import sys
 from contextlib import closing
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from signalbox.eventstore.errors import Unavailable
 from signalbox.ops import moments, tables
 from signalbox.ops.store import open_log
+from signalbox.ops.zones import zone_of
 from signalbox.projections.building import BeingBuiltError, build, scratch_schema
 from signalbox.projections.models import PROJECTIONS
 from signalbox.projections.projector import Projector
 from signalbox.projections.readers import ReadModels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from datetime import tzinfo
 
     from rich.console import Console
 
@@ -28,29 +32,43 @@ if TYPE_CHECKING:
     from signalbox.ops.settings import Settings
     from signalbox.projections.dashboard import Figures
     from signalbox.projections.links import LinkRow
+    from signalbox.projections.warmup_views import GroupingStatus, IpStatus
 
 SCHEMA: Final = "signalbox_replay"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was shown at a moment."""
+
+    figures: Figures
+    links: list[LinkRow]
+    warmups: list[IpStatus]
 
 
 def run(settings: Settings, until: str) -> int:
     """Print the figures of the moment `until`, a position or an ISO time; return the exit code."""
     moment = moments.parse("--until", until)
+    zone = zone_of(settings.warmup.timezone)
     with closing(open_log(settings)) as log:
         position = moments.last_position(log, moment)
         at = moment if isinstance(moment, datetime) else moments.time_of(log, position)
         try:
-            figures, links = look_back(log, position, at, settings.projector.batch_events_max)
+            then = look_back(log, position, at, settings.projector.batch_events_max, zone)
         except BeingBuiltError:
             sys.stderr.write("signalbox: another replay is running\n")
             return 1
-    _print(tables.standard_output(), f"position {position}, {tables.clock(at)}", figures, links)
+        now = _standing_now(log, zone)
+    console = tables.standard_output()
+    _print(console, f"position {position}, {tables.clock(at)}", then.figures, then.links)
+    _print_warmups(console, then.warmups, now)
     return 0
 
 
 def look_back(
-    log: EventLog, position: int, at: datetime, batch_events_max: int
-) -> tuple[Figures, list[LinkRow]]:
-    """Return the dashboard and the links as they were at `position` and the time `at`.
+    log: EventLog, position: int, at: datetime, batch_events_max: int, zone: tzinfo
+) -> Look:
+    """Return what was shown at `position` and the time `at`, dates being those of `zone`.
 
     Raises:
         BeingBuiltError: another replay is running.
@@ -68,7 +86,7 @@ def look_back(
             projector.prepare()
             build(projector)
         models = ReadModels(log, schema, now_s=at.timestamp)
-        return models.figures(), models.links()
+        return Look(models.figures(), models.links(), models.warmup_status(zone))
 
 
 def _print(console: Console, moment: str, figures: Figures, links: Sequence[LinkRow]) -> None:
@@ -94,3 +112,36 @@ def _print(console: Console, moment: str, figures: Figures, links: Sequence[Link
         start = datetime.fromtimestamp(minute.start_s, UTC)
         minutes.add_row(f"{start:%H:%M}", f"{minute.accepted:,}", f"{minute.errors:,}")
     tables.show(console, "Minutes of the last hour", minutes)
+
+
+def _standing_now(log: EventLog, zone: tzinfo) -> list[IpStatus]:
+    """Return how warm-ups stand in the live read models; nothing when nobody built them yet."""
+    try:
+        return ReadModels(log).warmup_status(zone)
+    except Unavailable:
+        return []
+
+
+def _print_warmups(console: Console, then: Iterable[IpStatus], now: Iterable[IpStatus]) -> None:
+    before, after = _by_grouping(then), _by_grouping(now)
+    if not before and not after:
+        return
+    columns = ("day", "target", "delivered")
+    table = tables.table("ip", "grouping", "then", *columns, "now", *columns)
+    for key in before | after:
+        cells = (*key, *_standing(before.get(key)), *_standing(after.get(key)))
+        table.add_row(*map(tables.cell, cells))
+    tables.show(console, "Warm-ups", table)
+
+
+def _by_grouping(statuses: Iterable[IpStatus]) -> dict[tuple[str, str], GroupingStatus]:
+    return {(one.ip, of.schedule.grouping): of for one in statuses for of in one.groupings}
+
+
+def _standing(one: GroupingStatus | None) -> tuple[str, str, str, str]:
+    """Return the status word, the day, its target and what was delivered on it."""
+    if one is None:
+        return "-", "", "", ""
+    day = f"{one.current_day}/{len(one.schedule.messages)}"
+    target = "" if one.target is None else f"{one.target:,}"
+    return str(one.status), day, target, f"{one.today.outcome.delivered:,}"

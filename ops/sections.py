@@ -11,8 +11,12 @@ import msgspec
 from msgspec import Meta
 from typing_extensions import override
 
+from signalbox.domain.warmup_status import WarmupStatus
+from signalbox.ops.zones import zone_of
+
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 
+PortOrNone = Annotated[int, Meta(ge=0, le=65_535)]
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 CountOrNone = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -22,7 +26,7 @@ Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
 WholeSeconds = Annotated[int, Meta(ge=1, le=31_536_000)]
 
 HIDDEN: Final = frozenset(
-    {"admin_api_key", "license_key", "password", "secret_key", "token", "url"}
+    {"admin_api_key", "api_keys", "license_key", "password", "secret_key", "token", "url"}
 )
 
 
@@ -59,7 +63,11 @@ class Server(Section, frozen=True):
     @property
     def endpoint(self) -> str:
         """Where it listens: `host:port`."""
-        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        return self.endpoint_at(self.port)
+
+    def endpoint_at(self, port: int) -> str:
+        """Return `host:port` for a port of its host."""
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{port}"
 
     @property
     def url(self) -> str:
@@ -69,6 +77,23 @@ class Server(Section, frozen=True):
 
     def __post_init__(self) -> None:
         require_networks("trusted_proxies", self.trusted_proxies)
+
+
+class Listeners(Section, frozen=True):
+    """Ports of single surfaces, beside the one they share; 0: none."""
+
+    sms_proxy: PortOrNone = 0
+    warmup: PortOrNone = 0
+
+    def __post_init__(self) -> None:
+        if len(set(self.ports.values())) < len(self.ports):
+            raise ValueError(f"{list(self.ports)[-1]}: two surfaces have the same port")
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The ports in use, by surface."""
+        found = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: port for name, port in found.items() if port}
 
 
 class Database(Section, frozen=True):
@@ -223,6 +248,21 @@ class Actors(Section, frozen=True):
 
     inbox_messages_max: Count = 10_000
     restarts_max: CountOrNone = 3
+
+
+class Warmup(Section, frozen=True):
+    """Addresses that mail leaves from, while they are warmed up."""
+
+    timezone: str = "UTC"
+    api_keys: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
+    strict_doc_shapes: bool = False
+    status_words: dict[WarmupStatus, Annotated[str, Meta(min_length=1)]] = {}
+
+    def __post_init__(self) -> None:
+        try:
+            zone_of(self.timezone)
+        except ValueError as error:
+            raise ValueError(f"timezone: {error}") from None
 
 
 def require_networks(key: str, networks: tuple[str, ...]) -> None:

@@ -17,10 +17,12 @@ from signalbox.ops.configfile import ConfigFile, SettingsError, explained
 from signalbox.ops.entries import (
     Application,
     Filter,
+    IpPool,
     Link,
     Pool,
     read_applications,
     read_filters,
+    read_ip_pools,
     read_links,
     read_pools,
 )
@@ -31,6 +33,7 @@ from signalbox.ops.sections import (
     Leases,
     License,
     Limits,
+    Listeners,
     Log,
     Monitoring,
     Projector,
@@ -39,6 +42,7 @@ from signalbox.ops.sections import (
     Server,
     Sms,
     StatisticExporter,
+    Warmup,
 )
 
 __all__ = ["Settings", "SettingsError"]
@@ -52,6 +56,7 @@ AnySection = TypeVar("AnySection", bound=Section)
 
 SECTIONS: Final = (
     "server",
+    "listeners",
     "database",
     "journal",
     "leases",
@@ -64,7 +69,9 @@ SECTIONS: Final = (
     "monitoring",
     "statistic_exporter",
     "actors",
+    "warmup",
 )
+LISTS: Final = ("applications", "links", "pools", "filters", "ip_pools")
 
 # What a platform sets, and the key it replaces.
 ENVIRONMENT: Final[tuple[tuple[str, type[Section], str], ...]] = (
@@ -75,6 +82,7 @@ ENVIRONMENT: Final[tuple[tuple[str, type[Section], str], ...]] = (
     ("STATISTIC_EXPORTER_TOKEN", StatisticExporter, "token"),
     ("LOG_LEVEL", Log, "level"),
     ("LOG_FORMAT", Log, "format"),
+    ("WARMUP_API_KEYS", Warmup, "api_keys"),
 )
 
 
@@ -82,6 +90,7 @@ class Settings(Section, frozen=True, kw_only=True):
     """Everything a composition root needs to know."""
 
     server: Server = Server()
+    listeners: Listeners = Listeners()
     database: Database = Database()
     journal: Journal = Journal()
     leases: Leases = Leases()
@@ -94,10 +103,12 @@ class Settings(Section, frozen=True, kw_only=True):
     monitoring: Monitoring = Monitoring()
     statistic_exporter: StatisticExporter = StatisticExporter()
     actors: Actors = Actors()
+    warmup: Warmup = Warmup()
     applications: tuple[Application, ...] = ()
     links: tuple[Link, ...] = ()
     pools: tuple[Pool, ...] = ()
     filters: tuple[Filter, ...] = ()
+    ip_pools: tuple[IpPool, ...] = ()
     home: Path
     secret_key: str = ""
     admin_api_key: str = ""
@@ -113,13 +124,14 @@ class Settings(Section, frozen=True, kw_only=True):
                 type or out of bounds, or values that contradict each other.
         """
         config = ConfigFile.read(path)
-        config.refuse_other_sections((*SECTIONS, "applications", "links", "pools", "filters"))
+        config.refuse_other_sections((*SECTIONS, *LISTS))
 
         def read(name: str, kind: type[AnySection]) -> AnySection:
             return config.section(name, kind, _overrides(kind, environ))
 
         return cls(
             server=_reachable(read("server", Server), config, environ),
+            listeners=read("listeners", Listeners),
             database=read("database", Database),
             journal=read("journal", Journal),
             leases=read("leases", Leases),
@@ -132,10 +144,12 @@ class Settings(Section, frozen=True, kw_only=True):
             monitoring=read("monitoring", Monitoring),
             statistic_exporter=read("statistic_exporter", StatisticExporter),
             actors=read("actors", Actors),
+            warmup=read("warmup", Warmup),
             applications=read_applications(config),
             links=(links := read_links(config, environ)),
             pools=read_pools(config, links),
             filters=read_filters(config),
+            ip_pools=read_ip_pools(config),
             home=home_folder(environ),
             secret_key=_secret_key(environ),
             admin_api_key=environ.get("ADMIN_API_KEY", ""),
@@ -168,7 +182,9 @@ def _overrides(kind: type[Section], environ: Mapping[str, str]) -> dict[str, obj
 
 
 def _from_text(variable: str, kind: type[Section], key: str, text: str) -> object:
-    value = text.lower() if kind is Log else text
+    value: object = text.lower() if kind is Log else text
+    if kind is Warmup:
+        value = [part.strip() for part in text.split(",")]
     try:
         section = msgspec.convert({key: value}, kind, strict=False)
     except msgspec.ValidationError as error:

@@ -12,6 +12,7 @@ from signalbox.eventstore.quota import Quota
 from signalbox.http.app import create_app
 from signalbox.http.body import BodyReader
 from signalbox.http.limits import AllRequests, EachApplication
+from signalbox.http.listeners import Listeners
 from signalbox.http.peer import Peers
 from signalbox.http.sms_proxy.routes import SmsProxy
 from signalbox.ops import links as configured
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
     import falcon
 
     from signalbox.eventstore.log import EventLog
+    from signalbox.http.warmup.auth import Guard
     from signalbox.ops.entries import Pool
     from signalbox.ops.settings import Settings
 
 
-def compose(settings: Settings, closing: ExitStack) -> falcon.App[Any, Any]:
+def compose(settings: Settings, closing: ExitStack) -> Listeners:
     """Return the application; what must be closed with it is left on the stack."""
     Actor.inbox_messages_max = settings.actors.inbox_messages_max
     Actor.restarts_max = settings.actors.restarts_max
@@ -48,13 +50,28 @@ def compose(settings: Settings, closing: ExitStack) -> falcon.App[Any, Any]:
         parts.links.reconfigure(configured.specs(fresh), by=BY)
         parts.pools.configure(configured.pools(fresh))
         parts.filters.configure(configured.filter_rules(fresh))
+        parts.warmups.configure(fresh)
         shown_pools[:] = fresh.pools
 
     reload.start(apply)
     closing.callback(reload.close)
     links = parts.links
     checks = readiness.checks(settings, parts.log, parts.read_models, lambda: links.ids)
-    return create_app(sms_proxy.routes(), checks, all_requests)
+    body = BodyReader(settings.server.body_bytes_max)
+    warmup, warmup_admin = parts.warmups.surfaces(parts.read_models, parts.seen, body)
+
+    def app(routes: dict[str, object], *guards: Guard) -> falcon.App[Any, Any]:
+        return create_app(routes, checks, all_requests, guards)
+
+    everything = {**sms_proxy.routes(), **warmup.routes(), **warmup_admin.routes()}
+    own = {
+        "sms_proxy": lambda: app(sms_proxy.routes()),
+        "warmup": lambda: app(warmup.routes(), warmup.guard(alone=True)),
+    }
+    return Listeners(
+        app(everything, warmup.guard()),
+        {port: own[name]() for name, port in settings.listeners.ports.items()},
+    )
 
 
 def _sms_proxy(

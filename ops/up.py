@@ -36,7 +36,7 @@ def run(settings: Settings, demo: Demo | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGHUP, _stop if sys.stdin.isatty() else signal.SIG_IGN)
     try:
-        preflight.refuse_taken_port(settings.server)
+        preflight.refuse_taken_ports(settings)
         settings, admin_key_origin = with_kept_keys(settings)
         with _database(settings) as (settings, database_runs):
             say(f"serving {settings.server.url}, home {settings.home}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import signal
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import gevent
 from gunicorn import glogging
@@ -22,8 +22,7 @@ from signalbox.ops.reload import read_again
 from signalbox.ops.surfaces import compose
 
 if TYPE_CHECKING:
-    import falcon
-
+    from signalbox.http.listeners import Listeners
     from signalbox.ops.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -58,9 +57,9 @@ class Gateway(BaseApplication):  # type: ignore[misc]
 
     @override
     def load_config(self) -> None:
-        server = self._settings.server
+        server, listeners = self._settings.server, self._settings.listeners.ports
         chosen: dict[str, object] = {
-            "bind": server.endpoint,
+            "bind": [server.endpoint_at(port) for port in (server.port, *listeners.values())],
             "workers": server.web_concurrency,
             "worker_class": Worker,
             "worker_connections": server.connections_max,
@@ -86,7 +85,7 @@ class Gateway(BaseApplication):  # type: ignore[misc]
         return fresh is not None
 
     @override
-    def load(self) -> falcon.App[Any, Any]:
+    def load(self) -> Listeners:
         app = compose(self._settings, self._closing)
         log.info("web worker is up", extra={"url": self._settings.server.url})
         return app

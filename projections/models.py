@@ -3,6 +3,7 @@
 from typing import Final
 
 from signalbox.projections import accounts, activity, dashboard, links, messages
+from signalbox.projections import warmup as warmups
 
 PROJECTIONS: Final = (
     messages.PROJECTION,
@@ -10,4 +11,5 @@ PROJECTIONS: Final = (
     activity.PROJECTION,
     dashboard.PROJECTION,
     accounts.PROJECTION,
+    warmups.PROJECTION,
 )

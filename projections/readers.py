@@ -21,12 +21,22 @@ from signalbox.domain.personal import ERASED
 from signalbox.eventstore.errors import Unavailable
 from signalbox.eventstore.mapper import read_envelope
 from signalbox.eventstore.postgres import Broken
-from signalbox.projections import accounts, activity, campaigns, dashboard, links, messages
+from signalbox.projections import (
+    accounts,
+    activity,
+    campaigns,
+    dashboard,
+    links,
+    messages,
+    warmup_views,
+)
+from signalbox.projections import warmup as warmups
 from signalbox.projections.outcomes import MINUTE_S, MINUTES_KEPT
 from signalbox.projections.projection import SCHEMA, use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import date, tzinfo
 
     from signalbox.eventstore.log import EventLog
     from signalbox.projections.accounts import UserRow
@@ -36,6 +46,8 @@ if TYPE_CHECKING:
     from signalbox.projections.links import LinkRow
     from signalbox.projections.messages import MessageInfo
     from signalbox.projections.projection import Cursor
+    from signalbox.projections.warmup import IpRow
+    from signalbox.projections.warmup_views import IpHistory, IpStatus
 
 LOOK_S: Final = 0.01  # how often the projector's position is looked at, however many wait for it
 
@@ -123,6 +135,21 @@ class ReadModels:
         """Return the stream a user is decided on in; None when there is no such user."""
         with self._reading() as cursor:
             return accounts.find_stream(cursor, user_id)
+
+    def warmups(self, ip: str | None = None) -> list[IpRow]:
+        """Return the addresses that are warmed up, or the one (canonical), by `ip_order`."""
+        with self._reading() as cursor:
+            return warmups.find_ips(cursor, ip)
+
+    def warmup_status(self, zone: tzinfo, ip: str | None = None) -> list[IpStatus]:
+        """Return how they stand now."""
+        with self._reading() as cursor:
+            return warmup_views.find_status(cursor, self._now_s(), zone, ip)
+
+    def warmup_history(self, zone: tzinfo, ip: str, since: date, until: date) -> IpHistory | None:
+        """Return an address's days so far between two local dates; None when it has none."""
+        with self._reading() as cursor:
+            return warmup_views.find_history(cursor, self._now_s(), zone, ip, since, until)
 
     def lag_s(self) -> float:
         """Return the age of the oldest event that is not projected yet, 0.0 when there is none."""

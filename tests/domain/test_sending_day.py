@@ -421,3 +421,27 @@ def test_a_day_of_constant_demand_brings_the_target_and_not_one_more(
             total += event.recipients
             day = evolve(day, event, now_s)
     assert total == day.used == target
+
+
+# a target that is cut
+
+
+def test_of_what_is_open_the_latest_gives_way_to_a_lower_target() -> None:
+    day = replay((reserved(100, "a"), reserved(50, "b"), reserved(30, "c")))
+    assert [day.fits(key, 150) for key in "abc"] == [True, True, False]
+    assert [day.fits(key, 99) for key in "abc"] == [False] * 3
+    assert day.fits("c", 180)
+
+
+def test_what_went_already_leaves_less_for_what_is_open() -> None:
+    sent = VolumeSettled("a", Outcome(attempted=90, delivered=90), 10)
+    day = replay((reserved(100, "a"), reserved(50, "b"), sent))
+    assert not day.fits("b", 139)
+    assert day.fits("b", 140)
+    assert not day.fits("a", 10_000)
+    assert not day.fits("unknown", 10_000)
+
+
+def test_repeats_take_nothing_and_so_never_give_way() -> None:
+    day = replay((reserved(100, "a"), reserved(0, "b", repeats=7)))
+    assert day.fits("b", 1)

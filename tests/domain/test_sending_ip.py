@@ -471,3 +471,24 @@ class AnyHistory(RuleBasedStateMachine):
 
 AnyHistory.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestAnyHistory = AnyHistory.TestCase
+
+
+# mail of other groupings
+
+
+def test_an_address_takes_no_mail_of_groupings_it_has_no_ramp_for() -> None:
+    ip = replay((ADDED,))
+    assert ip is not None
+    last = FIRST + timedelta(days=2)
+    assert [ip.excludes(grouping, FIRST) for grouping in ("&g", "&h", "&i")] == [False, False, True]
+    assert ip.excludes("&i", last)
+    assert not ip.excludes("&i", last + timedelta(days=1))
+
+
+def test_an_address_excludes_before_its_start_and_not_without_ramps() -> None:
+    ip = replay((ADDED,))
+    assert ip is not None
+    assert ip.excludes("&i", FIRST - timedelta(days=9))
+    bare = replay((ADDED, WarmupGroupingRemoved("&g"), WarmupGroupingRemoved("&h")))
+    assert bare is not None
+    assert not bare.excludes("&i", FIRST)

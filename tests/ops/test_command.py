@@ -67,7 +67,7 @@ def test_a_taken_port_is_named_before_anything_is_prepared(tmp_path: Path) -> No
         port = taken.getsockname()[1]
         (tmp_path / "signalbox.toml").write_text(f"[server]\nport = {port}\n", encoding="ascii")
         line = refusal(tmp_path, "up")
-    assert line == f"signalbox: PORT (server.port): {port} on 127.0.0.1 is in use\n"
+    assert line == f"signalbox: PORT (server.port): 127.0.0.1:{port} is in use\n"
     assert [path.name for path in tmp_path.iterdir()] == ["signalbox.toml"]
 
 

@@ -1,12 +1,23 @@
-"""What the web process adds to the read models: whether a link is licensed."""
+"""What the web process adds to the read models: its own writes, and whether a link is licensed."""
 
+from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Final
 
+import gevent
+from support.histories import record
 from support.sms_proxy import ROW
 
-from signalbox.ops.reads import OwnReads
+from signalbox.domain.ramp import Schedule
+from signalbox.domain.sending_ip import WarmupIpAdded
+from signalbox.eventstore.log import EventLog
+from signalbox.ops.reads import OwnReads, WarmupReads
+from signalbox.projections.building import build
 from signalbox.projections.links import LinkRow
+from signalbox.projections.models import PROJECTIONS
+from signalbox.projections.projector import Projector
+from signalbox.projections.readers import ReadModels
 
 UNLICENSED: Final = {"status": "UNLICENSED", "reason": "not licensed"}
 
@@ -49,3 +60,26 @@ def test_licensed_links_are_what_the_read_model_says() -> None:
 def test_a_link_that_is_off_takes_no_room_and_is_disabled_first_of_all() -> None:
     rows = [replace(ROW, enabled=False, status="DISABLED"), replace(ROW, id=2)]
     assert shown(*rows, connections_max=1) == rows
+
+
+def test_of_what_is_warmed_up_a_process_reads_its_own_writes(event_log: EventLog) -> None:
+    noon = datetime(2025, 8, 2, 12, tzinfo=UTC)
+    east = timezone(timedelta(hours=13))
+    models = ReadModels(event_log, now_s=noon.timestamp)
+    ramp = Schedule(grouping="&a", mode="MANUAL", start_date=date(2025, 8, 1), messages=(5, 6, 7))
+    with closing(Projector(event_log, PROJECTIONS)) as projector:
+        projector.prepare()
+        position = record(event_log, "ip-10.0.0.1", WarmupIpAdded((ramp,)), at=noon)
+        reads = WarmupReads(models, lambda: position, 5, east, now=lambda: noon)
+        building = gevent.spawn_later(0.1, build, projector)
+        assert [row.schedules for row in reads.configs()] == [(ramp,)]
+        building.get()
+    assert (reads.config("10.0.0.1"), reads.config("10.0.0.2")) == (models.warmups()[0], None)
+    assert reads.today() == date(2025, 8, 3)
+    (status,) = reads.statuses()
+    assert (reads.status("10.0.0.1"), reads.status("10.0.0.2")) == (status, None)
+    assert (status.offset_s, status.groupings[0].current_day) == (13 * 3600, 3)
+    found = reads.history("10.0.0.1", date(2025, 8, 3), date(2025, 8, 9))
+    assert found is not None
+    assert [day.target for day in found.groupings["&a"]] == [7]
+    assert reads.history("10.0.0.2", date(2025, 8, 3), date(2025, 8, 9)) is None

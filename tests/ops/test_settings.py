@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from signalbox.ops.entries import Application, Filter, Link
+from signalbox.domain.warmup_status import WarmupStatus
+from signalbox.ops.entries import Application, Filter, IpPool, Link
 from signalbox.ops.settings import SECTIONS, Settings, SettingsError
 
 EXAMPLE = Path(__file__).parents[2] / "signalbox.example.toml"
@@ -388,3 +389,78 @@ def test_the_example_explains_every_key_of_an_application() -> None:
     assert Settings.load(EXAMPLE, {"SIGNALBOX_HOME": "/srv/box"}).applications == (
         Application(id=1),
     )
+
+
+IP_POOL = '[[ip_pools]]\nname = "p"\nips = ["192.0.2.1", "2001:DB8::1"]\n'
+
+
+def test_a_pool_of_addresses_names_them_as_everything_else_does(tmp_path: Path) -> None:
+    (pool,) = load(tmp_path, IP_POOL).ip_pools
+    assert pool.canonical_ips == ("192.0.2.1", "2001:db8::1")
+    assert (pool.weights, pool.overflow, pool.policy) == ((), "", "defer")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (IP_POOL * 2, "ip_pools[1].name: p is given twice"),
+        (IP_POOL.replace("192.0.2.1", "mail"), "line 3: ip_pools[0].ips: "),
+        (IP_POOL.replace("192.0.2.1", "2001:db8:0::1"), "ips: an address is given twice"),
+        (IP_POOL + "weights = [1]", "weights: expected one for each address, or none"),
+        (IP_POOL + 'overflow = "q"', "overflow: no pool is named q"),
+        (IP_POOL + 'overflow = "p"', "overflow: p has an overflow itself"),
+        (IP_POOL + 'policy = "drop"', "ip_pools[0].policy: "),
+    ],
+)
+def test_a_mistake_in_a_pool_of_addresses_is_found(tmp_path: Path, text: str, message: str) -> None:
+    assert message in refusal(tmp_path, text + "\n")
+
+
+def test_a_pool_of_addresses_overflows_into_another_one_level_deep(tmp_path: Path) -> None:
+    second = IP_POOL.replace('"p"', '"q"')
+    first, _ = load(tmp_path, IP_POOL + 'overflow = "q"\n' + second).ip_pools
+    assert first.overflow == "q"
+    third = second.replace('"q"', '"r"')
+    text = IP_POOL + 'overflow = "q"\n' + second + 'overflow = "r"\n' + third
+    assert "ip_pools[0].overflow: q has an overflow itself" in refusal(tmp_path, text)
+
+
+def test_the_example_explains_every_key_of_a_pool_of_addresses() -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    assert documented(text, "[[ip_pools]]") == list(IpPool.__struct_fields__)
+    (pool,) = Settings.load(EXAMPLE, {"SIGNALBOX_HOME": "/srv/box"}).ip_pools
+    assert pool == IpPool(name="ips-1", ips=("192.0.2.1",))
+
+
+def test_keys_of_the_warm_up_come_from_the_environment_too(tmp_path: Path) -> None:
+    warmup = load(tmp_path, '[warmup]\napi_keys = ["a"]\n', WARMUP_API_KEYS="b, c").warmup
+    assert warmup.api_keys == ("b", "c")
+    assert "api_keys='***'" in repr(warmup)
+
+
+def test_keys_that_are_none_do_not_open_the_warm_up(tmp_path: Path) -> None:
+    assert refusal(tmp_path, "", WARMUP_API_KEYS=" , ").startswith("WARMUP_API_KEYS: ")
+    assert "warmup.api_keys" in refusal(tmp_path, '[warmup]\napi_keys = [""]\n')
+
+
+@pytest.mark.parametrize("name", ["UTC", "Europe/Berlin", "+02:00", "-11:30"])
+def test_days_begin_in_a_zone(tmp_path: Path, name: str) -> None:
+    assert load(tmp_path, f'[warmup]\ntimezone = "{name}"\n').warmup.timezone == name
+
+
+@pytest.mark.parametrize("name", ["", "Mars/Olympus", "../passwd", "Europe", "+2", "+24:00"])
+def test_a_zone_that_is_none_is_found(tmp_path: Path, name: str) -> None:
+    found = refusal(tmp_path, f'[warmup]\ntimezone = "{name}"\n')
+    assert 'line 2: warmup.timezone: expected "UTC", "Europe/Berlin" or "+02:00"' in found
+
+
+def test_words_of_a_status_may_be_others(tmp_path: Path) -> None:
+    warmup = load(tmp_path, '[warmup]\nstatus_words = { BEHIND = "LATE" }\n').warmup
+    assert warmup.status_words == {WarmupStatus.BEHIND: "LATE"}
+    found = refusal(tmp_path, '[warmup]\nstatus_words = { X = "Y" }\n')
+    assert "status_words" in found
+
+
+def test_two_surfaces_do_not_share_a_port_of_their_own(tmp_path: Path) -> None:
+    text = "[listeners]\nwarmup = 8090\nsms_proxy = 8090\n"
+    assert "listeners.warmup: two surfaces have the same port" in refusal(tmp_path, text)

@@ -1,0 +1,171 @@
+"""Streams decided by whoever is asked, in any process: the newest state, a decision, its events.
+
+    change ──▶ read what is new ──▶ decide ──▶ append ──▶ done
+                    ▲                             │ another process was first
+                    └─────────────────────────────┘
+
+No actor keeps them: the expected version alone sees to it that nobody decides by an old state. What
+was read stays in mind, so that only the new end of a stream is read again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+import gevent
+from gevent.lock import Semaphore
+
+from signalbox.eventstore.errors import Conflict, Unavailable
+from signalbox.eventstore.journal import Append, Write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from signalbox.domain.names import Event
+    from signalbox.eventstore.journal import Journal
+    from signalbox.eventstore.log import EventLog
+    from signalbox.eventstore.mapper import Recorded
+
+REMEMBERED_MAX: Final = 10_000
+DECIDE_TRIES: Final = 100
+CONFLICT_PAUSE_S: Final = 0.005  # on average, after the first conflict; it grows with each
+CONFLICT_PAUSE_S_MAX: Final = 0.05
+BUSY_S_MAX: Final = 10.0  # how long a caller waits for those of its own process before it
+
+S = TypeVar("S")
+
+
+@dataclass(slots=True, eq=False)
+class _Held(Generic[S]):
+    """A stream up to a version; `seen` is the latest that anybody told of."""
+
+    state: S
+    version: int = 0
+    seen: int = 0
+    was_read: bool = False
+    turn: Semaphore = field(default_factory=Semaphore)
+
+    @property
+    def is_behind(self) -> bool:
+        """True when the log may have more than this."""
+        return not self.was_read or self.version < self.seen
+
+
+class Streams(Generic[S]):
+    """Streams of one kind. The clock is the journal's: events are dated by what decided on them."""
+
+    def __init__(
+        self, log: EventLog, journal: Journal, initial: S, evolve: Callable[[S, Event, float], S]
+    ) -> None:
+        self._log = log
+        self._journal = journal
+        self._initial = initial
+        self._evolve = evolve
+        self._held: OrderedDict[str, _Held[S]] = OrderedDict()
+
+    def remembered(self, stream_id: str) -> S:
+        """Return the state as this process knows it; it asks the log only the first time.
+
+        Raises: `Unavailable`.
+        """
+        held = self._find(stream_id)
+        if held.is_behind:
+            self._catch_up(stream_id, held)
+        return held.state
+
+    def newest(self, stream_id: str) -> S:
+        """Return the state as the log has it. Raises: `Unavailable`."""
+        held = self._find(stream_id)
+        self._catch_up(stream_id, held)
+        return held.state
+
+    def change(
+        self,
+        stream_id: str,
+        decide: Callable[[S, float], Sequence[Event]],
+        *,
+        by: str = "",
+        request_id: str = "",
+    ) -> None:
+        """Decide until nobody comes between; on return it is stored.
+
+        `decide` gets the newest state and the time (Unix seconds). It may be called many times, and
+        only its last answer counts.
+
+        Raises: what `decide` refuses with, and `Unavailable`.
+        """
+        held = self._find(stream_id)
+        if not held.turn.acquire(timeout=BUSY_S_MAX):
+            raise Unavailable(f"too many decide on {stream_id}")
+        try:
+            for failed in range(DECIDE_TRIES):
+                self._catch_up(stream_id, held)
+                try:
+                    self._decide(stream_id, held, decide, by, request_id)
+                except Conflict:
+                    gevent.sleep(_pause_s(failed))
+                else:
+                    return
+        finally:
+            held.turn.release()
+        raise Unavailable(f"{stream_id} changes all the time")
+
+    def follow(self, recorded: Recorded) -> None:
+        """Take what the log has of a stream, if this process ever asked for it."""
+        held = self._held.get(recorded.stream_id)
+        if held is not None:
+            self._take(held, recorded.version, recorded.event, recorded.at_s)
+            held.seen = max(held.seen, recorded.version)
+
+    def _decide(
+        self,
+        stream_id: str,
+        held: _Held[S],
+        decide: Callable[[S, float], Sequence[Event]],
+        by: str,
+        request_id: str,
+    ) -> None:
+        at_s = self._journal.now().timestamp()
+        events = decide(held.state, at_s)
+        if not events:
+            return
+        last_version = held.version + len(events)
+        wait_s = self._journal.wait_s_max
+        write = Write(stream_id, held.version + 1, events)
+        append = Append(writes=(write,), by=by, request_id=request_id, wait_s=wait_s)
+        try:
+            self._journal.append(append).get(timeout=wait_s + 1)
+        except gevent.Timeout:
+            raise Unavailable("store does not answer") from None
+        held.seen = max(held.seen, last_version)
+
+    def _find(self, stream_id: str) -> _Held[S]:
+        held = self._held.get(stream_id)
+        if held is None:
+            held = self._held[stream_id] = _Held(self._initial)
+            if len(self._held) > REMEMBERED_MAX:
+                self._held.popitem(last=False)
+        self._held.move_to_end(stream_id)
+        return held
+
+    def _catch_up(self, stream_id: str, held: _Held[S]) -> None:
+        with self._log.turns:
+            news = self._log.read(stream_id, after=held.version)
+        for recorded in news:
+            self._take(held, recorded.version, recorded.event, recorded.at_s)
+        held.was_read = True
+
+    def _take(self, held: _Held[S], version: int, event: Event, at_s: float) -> None:
+        """Apply an event that is the next one; it may have come another way before."""
+        if version == held.version + 1:
+            held.state = self._evolve(held.state, event, at_s)
+            held.version = version
+
+
+def _pause_s(failed: int) -> float:
+    """Return a pause unlike that of whoever met the same conflict."""
+    pause_s = min(CONFLICT_PAUSE_S * (failed + 1), CONFLICT_PAUSE_S_MAX)
+    return random.uniform(0, 2 * pause_s)  # noqa: S311  nothing to guess

@@ -1,0 +1,1 @@
+"""The warm-up of sending addresses over HTTP: configuration and status."""
