@@ -112,6 +112,10 @@ class Groupings:
         self._asking: dict[str, gevent.Greenlet[..., tuple[str, ...]]] = {}
         self._turns = BoundedSemaphore(QUERIES_MAX)
 
+    def configure(self, tables: Tables) -> None:
+        """Take other tables; what DNS said stays remembered."""
+        self._tables = tables
+
     def of(self, domain: str) -> str:
         """Return the grouping; it asks DNS when the domain is not listed, and may wait for it.
 

@@ -106,7 +106,7 @@ class Streams(Generic[S]):
                 try:
                     self._decide(stream_id, held, decide, by, request_id)
                 except Conflict:
-                    gevent.sleep(_pause_s(failed))
+                    gevent.sleep(pause_s(failed))
                 else:
                     return
         finally:
@@ -119,6 +119,12 @@ class Streams(Generic[S]):
         if held is not None:
             self._take(held, recorded.version, recorded.event, recorded.at_s)
             held.seen = max(held.seen, recorded.version)
+
+    def expect(self, stream_id: str, version: int) -> None:
+        """Know that the log has a version, so that whoever asks next reads up to it."""
+        held = self._held.get(stream_id)
+        if held is not None:
+            held.seen = max(held.seen, version)
 
     def _decide(
         self,
@@ -165,7 +171,7 @@ class Streams(Generic[S]):
             held.version = version
 
 
-def _pause_s(failed: int) -> float:
-    """Return a pause unlike that of whoever met the same conflict."""
-    pause_s = min(CONFLICT_PAUSE_S * (failed + 1), CONFLICT_PAUSE_S_MAX)
-    return random.uniform(0, 2 * pause_s)  # noqa: S311  nothing to guess
+def pause_s(failed: int) -> float:
+    """Return a pause unlike that of whoever met the same conflict, longer after each failure."""
+    average_s = min(CONFLICT_PAUSE_S * (failed + 1), CONFLICT_PAUSE_S_MAX)
+    return random.uniform(0, 2 * average_s)  # noqa: S311  nothing to guess

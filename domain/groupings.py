@@ -28,6 +28,14 @@ class Tables:
     mx_hosts: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The patterns of one grouping."""
+
+    domains: tuple[str, ...] = ()
+    mx_hosts: tuple[str, ...] = ()
+
+
 PUBLISHED_DOMAINS: Final[Mapping[str, tuple[str, ...]]] = {
     "&gmail": ("gmail.com", "googlemail.com"),
     "&outlook": ("outlook.*", "hotmail.*", "live.*", "msn.com"),
@@ -75,6 +83,19 @@ def tables_of(
     return Tables(_by_pattern(domains), _by_pattern(mx_hosts))
 
 
+def published_with(rows: Mapping[str, Row]) -> Tables:
+    """Return the published tables with these rows: each replaces that of its name, or is added.
+
+    Their patterns go before the same ones of other groupings.
+    """
+    domains = {**_without(PUBLISHED_DOMAINS, rows), **{name: rows[name].domains for name in rows}}
+    mx_hosts = {
+        **_without(PUBLISHED_MX_HOSTS, rows),
+        **{name: rows[name].mx_hosts for name in rows},
+    }
+    return tables_of(domains, mx_hosts)
+
+
 def grouping_of(domain: str, mx_hosts: Sequence[str] = (), tables: Tables | None = None) -> str:
     """Return the grouping of a recipient domain; its mail servers best (lowest preference) first.
 
@@ -91,6 +112,12 @@ def grouping_of(domain: str, mx_hosts: Sequence[str] = (), tables: Tables | None
 def is_listed(domain: str, tables: Tables | None = None) -> bool:
     """Tell whether the domain alone decides, so that nobody needs to ask DNS."""
     return _most_specific((tables or PUBLISHED).domains, _normal(domain)) is not None
+
+
+def _without(
+    lists: Mapping[str, tuple[str, ...]], names: Iterable[str]
+) -> dict[str, tuple[str, ...]]:
+    return {name: patterns for name, patterns in lists.items() if name not in set(names)}
 
 
 def _by_pattern(lists: Mapping[str, Iterable[str]]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from signalbox.actors.filters import BadPattern, Pattern
 from signalbox.domain.errors import InvalidField
+from signalbox.domain.groupings import PUBLISHED_DOMAINS, PUBLISHED_MX_HOSTS
 from signalbox.domain.ip_pool import Policy
 from signalbox.domain.sending_ip import canonical_ip
 from signalbox.ops.configfile import ConfigFile, Place
@@ -102,6 +103,25 @@ class IpPool(Section, frozen=True, kw_only=True):
             raise ValueError("weights: expected one for each address, or none")
 
 
+# A name, ".example.com" for those below it; "*" is a label. See `domain.groupings`.
+HostPattern = Annotated[
+    str, Meta(pattern=r"^\.?([A-Za-z0-9_-]+|\*)(\.([A-Za-z0-9_-]+|\*))*$", max_length=253)
+]
+
+
+class Grouping(Section, frozen=True, kw_only=True):
+    """Whose mail is warmed up together, beside or instead of what `domain.groupings` has."""
+
+    name: Annotated[str, Meta(pattern=r"^&\S+$", max_length=64)]
+    domains: tuple[HostPattern, ...] = ()
+    mx: tuple[HostPattern, ...] = ()
+
+    def __post_init__(self) -> None:
+        known = self.name in PUBLISHED_DOMAINS or self.name in PUBLISHED_MX_HOSTS
+        if not (self.domains or self.mx or known):
+            raise ValueError(f"name: {self.name} has neither domains nor mx")
+
+
 class Filter(Section, frozen=True, kw_only=True):
     """A rule for what applications may send; its expressions are RE2's."""
 
@@ -184,6 +204,20 @@ def read_ip_pools(config: ConfigFile) -> tuple[IpPool, ...]:
             message = f"{pool.overflow} has an overflow itself"
             raise config.refusal(place, "overflow", message)
     return pools
+
+
+def read_groupings(config: ConfigFile) -> tuple[Grouping, ...]:
+    """Return the groupings, each name once, and each pattern in one of them at most."""
+    groupings = _once(config, "groupings", "name", config.sections("groupings", Grouping, {}))
+    taken: dict[tuple[str, str], str] = {}
+    for index, grouping in enumerate(groupings):
+        for key in ("domains", "mx"):
+            for pattern in getattr(grouping, key):
+                owner = taken.setdefault((key, pattern.lower()), grouping.name)
+                if owner != grouping.name:
+                    message = f"{pattern} is in grouping {owner} already"
+                    raise config.refusal(Place("groupings", index), key, message)
+    return groupings
 
 
 def read_filters(config: ConfigFile) -> tuple[Filter, ...]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RELOADED: Final = ("links", "pools", "filters", "ip_pools")
+RELOADED: Final = ("links", "pools", "filters", "ip_pools", "groupings")
 BY: Final = "configuration"
 RETRY_S: Final = 1.0
 LOOK_S: Final = 0.05

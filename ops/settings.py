@@ -17,11 +17,13 @@ from signalbox.ops.configfile import ConfigFile, SettingsError, explained
 from signalbox.ops.entries import (
     Application,
     Filter,
+    Grouping,
     IpPool,
     Link,
     Pool,
     read_applications,
     read_filters,
+    read_groupings,
     read_ip_pools,
     read_links,
     read_pools,
@@ -71,7 +73,7 @@ SECTIONS: Final = (
     "actors",
     "warmup",
 )
-LISTS: Final = ("applications", "links", "pools", "filters", "ip_pools")
+LISTS: Final = ("applications", "links", "pools", "filters", "ip_pools", "groupings")
 
 # What a platform sets, and the key it replaces.
 ENVIRONMENT: Final[tuple[tuple[str, type[Section], str], ...]] = (
@@ -109,6 +111,7 @@ class Settings(Section, frozen=True, kw_only=True):
     pools: tuple[Pool, ...] = ()
     filters: tuple[Filter, ...] = ()
     ip_pools: tuple[IpPool, ...] = ()
+    groupings: tuple[Grouping, ...] = ()
     home: Path
     secret_key: str = ""
     admin_api_key: str = ""
@@ -150,6 +153,7 @@ class Settings(Section, frozen=True, kw_only=True):
             pools=read_pools(config, links),
             filters=read_filters(config),
             ip_pools=read_ip_pools(config),
+            groupings=read_groupings(config),
             home=home_folder(environ),
             secret_key=_secret_key(environ),
             admin_api_key=environ.get("ADMIN_API_KEY", ""),

@@ -8,6 +8,7 @@ from signalbox.actors.mx import Groupings
 from signalbox.actors.sending_days import SendingDays
 from signalbox.actors.sending_ips import SendingIps
 from signalbox.actors.warmup_gate import WarmupGate
+from signalbox.domain.groupings import Row, published_with
 from signalbox.domain.ip_pool import IpPool
 from signalbox.http.warmup.admin import WarmupAdmin
 from signalbox.http.warmup.routes import WarmupSurface
@@ -17,6 +18,7 @@ from signalbox.ops.zones import zone_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from signalbox.domain.groupings import Tables
     from signalbox.eventstore.journal import Journal
     from signalbox.eventstore.log import EventLog
     from signalbox.http.body import BodyReader
@@ -31,13 +33,14 @@ class Warmups:
         self._settings = settings
         self._zone = zone_of(settings.warmup.timezone)
         self.ips = SendingIps(event_log, journal)
-        self.groupings = Groupings()
+        self.groupings = Groupings(tables=grouping_tables(settings))
         days, pools = SendingDays(event_log, journal), ip_pools(settings)
         self.gate = WarmupGate(self.ips, days, pools, zone=self._zone, now=journal.now)
 
     def configure(self, settings: Settings) -> None:
-        """Take the pools of a configuration that was read again."""
+        """Take the pools and groupings of a configuration that was read again."""
         self.gate.configure(ip_pools(settings))
+        self.groupings.configure(grouping_tables(settings))
 
     def surfaces(
         self, read_models: ReadModels, position: Callable[[], int], body: BodyReader
@@ -70,3 +73,8 @@ def ip_pools(settings: Settings) -> list[IpPool]:
         )
         for pool in settings.ip_pools
     ]
+
+
+def grouping_tables(settings: Settings) -> Tables:
+    """Return whose domains and mail servers are whose, as configured."""
+    return published_with({one.name: Row(one.domains, one.mx) for one in settings.groupings})

@@ -21,6 +21,7 @@ from signalbox.actors.mx import (
     Groupings,
     LookupFailed,
 )
+from signalbox.domain.groupings import Row, published_with
 
 GOOGLE: Final = ("aspmx.l.google.com",)
 MICROSOFT: Final = ("example-com.mail.protection.outlook.com",)
@@ -91,6 +92,15 @@ def test_a_domain_nobody_ever_answered_for_is_its_own_grouping_for_a_moment() ->
     assert found.of("example.com") == "example.com"
     dns_.now_s, dns_.answer = FAILED_S, Found(GOOGLE, 600)
     assert found.of("example.com") == "&google"
+
+
+def test_other_tables_hold_at_once_and_what_dns_said_is_kept() -> None:
+    dns_ = Dns()
+    found = dns_.groupings()
+    assert found.of("example.com") == "&google"
+    found.configure(published_with({"&house": Row(mx_hosts=("aspmx.l.google.com",))}))
+    assert found.of("example.com") == "&house"
+    assert dns_.asked == ["example.com"]
 
 
 def test_many_who_ask_at_once_are_one_question() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signalbox.domain.groupings import grouping_of, is_listed, tables_of
+from signalbox.domain.groupings import Row, grouping_of, is_listed, published_with, tables_of
 
 
 @pytest.mark.parametrize(("domain", "grouping"), [
@@ -94,3 +94,20 @@ def test_a_pattern_is_taken_literally_but_for_the_star() -> None:
 def test_every_domain_has_a_grouping(domain: str, hosts: list[str]) -> None:
     grouping = grouping_of(domain, hosts)
     assert grouping == domain.rstrip(".").lower() or grouping.startswith("&")
+
+
+def test_a_row_replaces_the_published_one_of_its_name_whole() -> None:
+    tables = published_with({"&gmail": Row(("gmail.com",), ("mx.example",)), "&apple": Row()})
+    assert grouping_of("gmail.com", tables=tables) == "&gmail"
+    assert grouping_of("googlemail.com", tables=tables) == "googlemail.com"
+    assert grouping_of("example.com", ["mx.example"], tables) == "&gmail"
+    assert grouping_of("icloud.com", ["mx01.mail.icloud.com"], tables) == "icloud.com"
+    assert grouping_of("msn.com", tables=tables) == "&outlook"
+
+
+def test_a_row_takes_patterns_from_the_published_ones() -> None:
+    tables = published_with({"&house": Row(("msn.com", "Live.com"), (".google.com",))})
+    assert grouping_of("msn.com", tables=tables) == "&house"
+    assert grouping_of("live.com", tables=tables) == "&house"
+    assert grouping_of("live.de", tables=tables) == "&outlook"
+    assert grouping_of("example.com", ["aspmx.l.google.com"], tables) == "&house"

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from signalbox.domain.groupings import PUBLISHED_DOMAINS, PUBLISHED_MX_HOSTS
 from signalbox.domain.warmup_status import WarmupStatus
-from signalbox.ops.entries import Application, Filter, IpPool, Link
+from signalbox.ops.entries import Application, Filter, Grouping, IpPool, Link
 from signalbox.ops.settings import SECTIONS, Settings, SettingsError
 
 EXAMPLE = Path(__file__).parents[2] / "signalbox.example.toml"
@@ -430,6 +431,43 @@ def test_the_example_explains_every_key_of_a_pool_of_addresses() -> None:
     assert documented(text, "[[ip_pools]]") == list(IpPool.__struct_fields__)
     (pool,) = Settings.load(EXAMPLE, {"SIGNALBOX_HOME": "/srv/box"}).ip_pools
     assert pool == IpPool(name="ips-1", ips=("192.0.2.1",))
+
+
+GROUPING = '[[groupings]]\nname = "&house"\ndomains = ["example.com"]\n'
+
+
+def test_groupings_are_configured(tmp_path: Path) -> None:
+    (grouping,) = load(tmp_path, GROUPING + 'mx = [".mx.example.com", "mx.*.example"]\n').groupings
+    assert (grouping.name, grouping.domains) == ("&house", ("example.com",))
+    assert grouping.mx == (".mx.example.com", "mx.*.example")
+    (gone,) = load(tmp_path, '[[groupings]]\nname = "&google"\n').groupings
+    assert gone.domains == gone.mx == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GROUPING * 2, "groupings[1].name: &house is given twice"),
+        (GROUPING.replace("&", ""), "line 2: groupings[0].name: "),
+        (GROUPING.replace('"example.com"', ""), "groupings[0].name: &house has neither domains"),
+        (GROUPING.replace("example.com", "a b"), "line 3: groupings[0].domains: "),
+        (GROUPING + 'mx = ["mx..example"]', "line 4: groupings[0].mx: "),
+        (
+            GROUPING + GROUPING.replace("house", "other").replace("example.com", "Example.com"),
+            "line 6: groupings[1].domains: Example.com is in grouping &house already",
+        ),
+    ],
+)
+def test_a_mistake_in_a_grouping_is_found(tmp_path: Path, text: str, message: str) -> None:
+    assert message in refusal(tmp_path, text + "\n")
+
+
+def test_the_example_explains_every_key_of_a_grouping_with_a_built_in_one() -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    assert documented(text, "[[groupings]]") == list(Grouping.__struct_fields__)
+    (shown,) = Settings.load(EXAMPLE, {"SIGNALBOX_HOME": "/srv/box"}).groupings
+    assert (shown.name, shown.domains) == ("&gmail", PUBLISHED_DOMAINS["&gmail"])
+    assert shown.mx == PUBLISHED_MX_HOSTS["&gmail"]
 
 
 def test_keys_of_the_warm_up_come_from_the_environment_too(tmp_path: Path) -> None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from support.sink import Sink
 from typing_extensions import override
 
 from signalbox.eventstore import tracing
@@ -48,49 +47,20 @@ class Taken:
         return f"00-{self.trace_id}-{self.span_id}-01"
 
 
-class Collector:
-    """Listens on a free port of the loopback; `answer` is the status of every answer."""
+class Collector(Sink):
+    """Keeps spans, and as `raw` the octets they came in."""
+
+    path = "/v1/traces"
+    accepted = 200
 
     def __init__(self) -> None:
+        super().__init__()
         self.spans: list[Taken] = []
         self.raw = b""
-        self.requests = 0
-        self.answer = 200
-        collector = self
+        self.url = f"http://{self.address}{self.path}"
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                collector.take(self.path, body)
-                self.send_response(collector.answer)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            @override
-            def log_message(self, *args: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
-        self.url = f"http://{self.address}/v1/traces"
-
-    def __enter__(self) -> Self:
-        Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def take(self, path: str, body: bytes) -> None:
-        """Take one request; refused ones count, but their spans do not."""
-        assert path == "/v1/traces", path
-        self.requests += 1
-        if self.answer != 200:
-            return
+    @override
+    def keep(self, query: str, authorization: str, body: bytes) -> None:
         self.raw += body
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             service = {a.key: _plain(a.value) for a in resource.resource.attributes}
