@@ -5,7 +5,7 @@ BIN := .venv/bin
 LINKS := $(addprefix .src/signalbox/,actors domain eventstore http ops projections)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench clean
+.PHONY: help setup run test check bench autobahn clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -26,6 +26,9 @@ check: setup  ## Run what needs no test: format, lint, types, imports
 
 bench: setup  ## Run the benchmarks in tests/benchmarks, one after the other
 	@set -e; for file in tests/benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+autobahn: setup  ## Try the WebSockets with Autobahn's test suite; PYTHON2 is a Python 2.7
+	PYTHONPATH=tests $(BIN)/python tests/peers/autobahn/run.py
 
 clean:  ## Remove what `make` and the tools have made
 	rm -rf .venv .src build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from signalbox.actors.attempts import Attempts
-from signalbox.actors.directory import ABSENCE_S, REMEMBERED_MAX, Directory, store
+from signalbox.actors.directory import ABSENCE_S, REMEMBERED_MAX, Directory
 from signalbox.actors.memory import Memory
 from signalbox.actors.passwords import Passwords
 from signalbox.actors.tokens import Claims, Tokens
 from signalbox.domain.account import RehashPassword
-from signalbox.domain.errors import UnknownApplication, WrongCredentials
+from signalbox.domain.errors import UnknownApplication
 from signalbox.eventstore.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -148,18 +148,13 @@ class Accounts:
             account: self._limits.login_failures_max,
             source: self._limits.login_failures_per_ip_max,
         }
-        with store():
-            self._attempts.refuse_beyond(failures_max)
+
+        def check() -> User | None:
             user = self.directory.user(user_stream)
-        matched = self.passwords.matches(password, user.password_hash if user else None)
-        with store():
-            if not matched or user is None:
-                self._attempts.count(failures_max)
-                raise WrongCredentials
-            # Guesses that ran at the same time as this one may have used up the attempts.
-            self._attempts.refuse_beyond(failures_max)
-            self._attempts.clear(account)
-        return user
+            matched = self.passwords.matches(password, user.password_hash if user else None)
+            return user if matched else None
+
+        return self._attempts.log_in(failures_max, account, check)
 
     def _rehash(self, stream: str, user: User, password: str, request_id: str) -> None:
         """Hash a password as new ones are; when that can't be now, the next log-in does it."""

@@ -1,8 +1,10 @@
-"""Ids made outside the domain: time-ordered UUIDs, and job numbers drawn in blocks."""
+"""Ids made outside the domain: time-ordered UUIDs, job numbers drawn in blocks, random words."""
 
 from __future__ import annotations
 
 import os
+import secrets
+import string
 from time import time_ns
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
@@ -12,6 +14,7 @@ from gevent.lock import BoundedSemaphore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+BASE62: Final = string.digits + string.ascii_letters
 BLOCK: Final = 1000  # the increment of the sequence the blocks come from
 
 
@@ -21,6 +24,11 @@ def uuid7() -> UUID:
     octets[6] = 0x70 | (octets[6] & 0x0F)
     octets[8] = 0x80 | (octets[8] & 0x3F)
     return UUID(bytes=bytes(octets))
+
+
+def base62(characters: int) -> str:
+    """Return random letters and digits that nobody can guess, nearly 6 bits in each."""
+    return "".join(secrets.choice(BASE62) for _ in range(characters))
 
 
 class Numbers:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import gevent
 from gevent.event import AsyncResult, Event
 
+from signalbox.actors.audience import Audience
 from signalbox.actors.filters import Filters
 from signalbox.actors.ids import Numbers, uuid7
 from signalbox.actors.link import Accept
@@ -105,28 +106,19 @@ class Outcomes:
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
-        self._waiters: dict[str, list[Waiter]] = {}
+        self._audience = Audience()
 
     @contextmanager
     def expected(self, stream_id: str) -> Iterator[Waiter]:
         """Collect what is told of a message while the caller is in here."""
         waiter = Waiter()
-        waiters = self._waiters.setdefault(stream_id, [])
-        waiters.append(waiter)
-        try:
+        with self._audience.listening((stream_id,), waiter.tell):
             yield waiter
-        finally:
-            waiters.remove(waiter)
-            if not waiters:
-                del self._waiters[stream_id]
 
     def handle(self, row: TupleRow) -> None:
         """Take one row of the log."""
-        waiters = self._waiters.get(row[1])
-        if waiters:
-            recorded = self._log.decode_row(row)
-            for waiter in waiters:
-                waiter.tell(recorded)
+        if row[1] in self._audience:
+            self._audience.tell(self._log.decode_row(row))
 
 
 class Sending:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from signalbox.eventstore.journal import Journal
     from signalbox.eventstore.log import EventLog
     from signalbox.eventstore.mapper import Recorded
+    from signalbox.eventstore.recorder import InboxRow
 
 REMEMBERED_MAX: Final = 10_000
 DECIDE_TRIES: Final = 100
@@ -36,6 +37,7 @@ CONFLICT_PAUSE_S_MAX: Final = 0.05
 BUSY_S_MAX: Final = 10.0  # how long a caller waits for those of its own process before it
 
 S = TypeVar("S")
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -54,16 +56,43 @@ class _Held(Generic[S]):
         return not self.was_read or self.version < self.seen
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is stored together with a decision, or not at all."""
+
+    writes: tuple[Write, ...] = ()
+    inbox: tuple[InboxRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whose stream it is, who wants it changed, and what is stored beside the events."""
+
+    tenant_id: str
+    by: str
+    request_id: str
+    beside: Callable[[Sequence[Event]], Beside]
+
+
 class Streams(Generic[S]):
-    """Streams of one kind. The clock is the journal's: events are dated by what decided on them."""
+    """Streams of one kind. The clock is the journal's: events are dated by what decided on them.
+
+    A stream whose state `is_open` waits in an inbox; what closes it takes it from there.
+    """
 
     def __init__(
-        self, log: EventLog, journal: Journal, initial: S, evolve: Callable[[S, Event, float], S]
+        self,
+        log: EventLog,
+        journal: Journal,
+        initial: S,
+        evolve: Callable[[S, Event, float], S],
+        is_open: Callable[[S], bool] = lambda _: False,
     ) -> None:
         self._log = log
         self._journal = journal
         self._initial = initial
         self._evolve = evolve
+        self._is_open = is_open
         self._held: OrderedDict[str, _Held[S]] = OrderedDict()
 
     def remembered(self, stream_id: str) -> S:
@@ -87,31 +116,31 @@ class Streams(Generic[S]):
         stream_id: str,
         decide: Callable[[S, float], Sequence[Event]],
         *,
+        tenant_id: str = "",
         by: str = "",
         request_id: str = "",
-    ) -> None:
-        """Decide until nobody comes between; on return it is stored.
+        beside: Callable[[Sequence[Event]], Beside] = lambda _: Beside(),
+    ) -> Sequence[Event]:
+        """Decide until nobody comes between; return what was stored.
 
         `decide` gets the newest state and the time (Unix seconds). It may be called many times, and
-        only its last answer counts.
+        only its last answer counts. `beside` says what goes with the events.
 
         Raises: what `decide` refuses with, and `Unavailable`.
         """
+        asked = Asked(tenant_id, by, request_id, beside)
         held = self._find(stream_id)
+
+        def attempt() -> Sequence[Event]:
+            self._catch_up(stream_id, held)
+            return self._decide(stream_id, held, decide, asked)
+
         if not held.turn.acquire(timeout=BUSY_S_MAX):
             raise Unavailable(f"too many decide on {stream_id}")
         try:
-            for failed in range(DECIDE_TRIES):
-                self._catch_up(stream_id, held)
-                try:
-                    self._decide(stream_id, held, decide, by, request_id)
-                except Conflict:
-                    gevent.sleep(pause_s(failed))
-                else:
-                    return
+            return until_stored(attempt, stream_id)
         finally:
             held.turn.release()
-        raise Unavailable(f"{stream_id} changes all the time")
 
     def follow(self, recorded: Recorded) -> None:
         """Take what the log has of a stream, if this process ever asked for it."""
@@ -131,22 +160,39 @@ class Streams(Generic[S]):
         stream_id: str,
         held: _Held[S],
         decide: Callable[[S, float], Sequence[Event]],
-        by: str,
-        request_id: str,
-    ) -> None:
+        asked: Asked,
+    ) -> Sequence[Event]:
         at_s = self._journal.now().timestamp()
         events = decide(held.state, at_s)
         if not events:
-            return
+            return events
         last_version = held.version + len(events)
         wait_s = self._journal.wait_s_max
-        write = Write(stream_id, held.version + 1, events)
-        append = Append(writes=(write,), by=by, request_id=request_id, wait_s=wait_s)
+        beside = asked.beside(events)
+        append = Append(
+            writes=(
+                Write(stream_id, held.version + 1, events, asked.tenant_id),
+                *beside.writes,
+            ),
+            by=asked.by,
+            request_id=asked.request_id,
+            inbox=beside.inbox,
+            done=(stream_id,) if self._closes(held.state, events, at_s) else (),
+            wait_s=wait_s,
+        )
         try:
             self._journal.append(append).get(timeout=wait_s + 1)
         except gevent.Timeout:
             raise Unavailable("store does not answer") from None
         held.seen = max(held.seen, last_version)
+        return events
+
+    def _closes(self, state: S, events: Sequence[Event], at_s: float) -> bool:
+        if not self._is_open(state):
+            return False
+        for event in events:
+            state = self._evolve(state, event, at_s)
+        return not self._is_open(state)
 
     def _find(self, stream_id: str) -> _Held[S]:
         held = self._held.get(stream_id)
@@ -169,6 +215,19 @@ class Streams(Generic[S]):
         if version == held.version + 1:
             held.state = self._evolve(held.state, event, at_s)
             held.version = version
+
+
+def until_stored(attempt: Callable[[], T], what: str) -> T:
+    """Return what `attempt` does, which looks again each time that somebody was first.
+
+    Raises: `Unavailable` when that never ends, and whatever `attempt` raises.
+    """
+    for failed in range(DECIDE_TRIES):
+        try:
+            return attempt()
+        except Conflict:
+            gevent.sleep(pause_s(failed))
+    raise Unavailable(f"{what} changes all the time")
 
 
 def pause_s(failed: int) -> float:

@@ -220,3 +220,141 @@ class TenantErased(Refused):
 
     def __str__(self) -> str:
         return "tenant was erased"
+
+
+class UnknownPhoneMessage(Refused):
+    """The owner has no message of that id, or none of the direction that is meant."""
+
+    def __str__(self) -> str:
+        return "message not found"
+
+
+class NotPushedToPhone(Refused):
+    """The message is its owner's, but this phone never got it."""
+
+    def __str__(self) -> str:
+        return "message was not given to this device"
+
+
+@dataclass(eq=False)
+class QueueFull(Refused):
+    """As many messages as the owner may have wait for a phone."""
+
+    pending_max: int
+    retry_after_s: int = 60
+
+    def __str__(self) -> str:
+        return f"{self.pending_max} messages are waiting, no more are accepted"
+
+
+class NoPhonePaired(Refused):
+    """The owner has no phone, and the configuration demands one before it sends."""
+
+    def __str__(self) -> str:
+        return "no gateway device is paired"
+
+
+class EmailTaken(Refused):
+    """Somebody opened an account with this e-mail address already (case-insensitive)."""
+
+    def __str__(self) -> str:
+        return "email already registered"
+
+
+class InvalidInvite(Refused):
+    """The invite is unknown, used up, past or revoked; nobody learns which."""
+
+    def __str__(self) -> str:
+        return "invalid invite code"
+
+
+@dataclass(eq=False)
+class TooManyPhones(Refused):
+    """As many phones as an account may have are paired with it."""
+
+    phones_max: int
+
+    def __str__(self) -> str:
+        return f"{self.phones_max} devices are paired, no more are possible"
+
+
+@dataclass(eq=False)
+class UnknownPhone(Refused):
+    """The account has no such phone, or none any more."""
+
+    phone_id: str
+
+    def __str__(self) -> str:
+        return "device not found"
+
+
+@dataclass(eq=False)
+class TooManyLines(Refused):
+    """As many phones as the owner may have are connected."""
+
+    lines_max: int
+
+    def __str__(self) -> str:
+        return f"{self.lines_max} devices are connected, no more are possible"
+
+
+class WrongSecret(Refused):
+    """The secret is not the organisation's, or nobody claimed that; the two are not told apart."""
+
+    def __str__(self) -> str:
+        return "invalid org_id or secret_key"
+
+
+@dataclass(eq=False)
+class OrgIsLocked(Refused):
+    """Too many secrets were tried for an organisation: for a while nobody new is let in."""
+
+    retry_after_s: int
+
+    def __str__(self) -> str:
+        return "too many failed attempts, locked for now"
+
+
+@dataclass(eq=False)
+class UnknownTenant(Refused):
+    """There is no tenant of that id, or none any more."""
+
+    tenant_id: str
+
+    def __str__(self) -> str:
+        return f"Tenant '{self.tenant_id}' not found"
+
+
+@dataclass(eq=False)
+class UnknownMailAccount(Refused):
+    """The tenant has no mail account of that id."""
+
+    account_id: str
+
+    def __str__(self) -> str:
+        return "account not found or not owned by tenant"
+
+
+class CannotActivateBatch(Refused):
+    """Everything of the tenant is suspended: one batch alone can't be sent again."""
+
+    def __str__(self) -> str:
+        return "cannot activate single batch from full suspension"
+
+
+@dataclass(eq=False)
+class TenantHasTooMuch(Refused):
+    """A tenant has as many of something as one may have."""
+
+    what: str
+    most: int
+
+    def __str__(self) -> str:
+        return f"a tenant has {self.most} {self.what} at most"
+
+
+class BounceHostMissing(Refused):
+    """Bounces are to be looked for, but nobody said where."""
+
+    def __str__(self) -> str:
+        return "Bounce enabled but imap_host not configured"

@@ -11,14 +11,26 @@ from typing import Final
 
 from signalbox.domain import (
     account,
+    api_key,
+    callback,
     inbound,
+    invite,
     link,
+    mail_instance,
     message,
+    numbering,
+    once,
+    org,
+    phone,
+    phone_account,
+    phone_message,
     rejection,
     sending_day,
     sending_ip,
     session,
     slowdown,
+    tenant,
+    webhook,
 )
 from signalbox.domain import license as licenses
 
@@ -33,6 +45,21 @@ Event = (
     | licenses.Event
     | sending_ip.Event
     | sending_day.Event
+    | phone_message.Event
+    | phone.Event
+    | numbering.NumberTaken
+    | once.OnceDone
+    | org.Event
+    | phone_account.Event
+    | phone_account.EmailClaimed
+    | api_key.Event
+    | invite.Event
+    | webhook.Event
+    | callback.Event
+    | tenant.Event
+    | tenant.TenantKeyOwner
+    | mail_instance.Event
+    | mail_instance.BouncePolled
 )
 
 EVENT_CLASSES: Final[dict[str, type[Event]]] = {
@@ -78,6 +105,55 @@ EVENT_CLASSES: Final[dict[str, type[Event]]] = {
     "warmup.day_closed.1": sending_day.WarmupDayClosed,
     "volume.reserved.1": sending_day.VolumeReserved,
     "volume.settled.1": sending_day.VolumeSettled,
+    "sms.queued.1": phone_message.OutboundQueued,
+    "sms.pushed.1": phone_message.OutboundPushed,
+    "sms.status_reported.1": phone_message.StatusReported,
+    "sms.status_report_ignored.1": phone_message.StatusReportIgnored,
+    "sms.expired.1": phone_message.OutboundExpired,
+    "sms.given_up.1": phone_message.OutboundGivenUp,
+    "sms.received.1": phone_message.InboundReceived,
+    "sms.archived.1": phone_message.PhoneMessageArchived,
+    "phone.connected.1": phone.PhoneConnected,
+    "phone.sims_reported.1": phone.SimsReported,
+    "phone.disconnected.1": phone.PhoneDisconnected,
+    "number.taken.1": numbering.NumberTaken,
+    "once.done.1": once.OnceDone,
+    "org.claimed.1": org.OrgClaimed,
+    "org.locked.1": org.OrgLocked,
+    "account.opened.1": phone_account.PhoneAccountOpened,
+    "account.phone_paired.1": phone_account.PhonePaired,
+    "account.phone_unpaired.1": phone_account.PhoneUnpaired,
+    "account.password_changed.1": phone_account.PhoneAccountPasswordChanged,
+    "account.password_rehashed.1": phone_account.PhoneAccountPasswordRehashed,
+    "account.key_replaced.1": phone_account.PhoneAccountKeyReplaced,
+    "email.claimed.1": phone_account.EmailClaimed,
+    "key.issued.1": api_key.ApiKeyIssued,
+    "key.revoked.1": api_key.ApiKeyRevoked,
+    "invite.made.1": invite.InviteMade,
+    "invite.redeemed.1": invite.InviteRedeemed,
+    "invite.revoked.1": invite.InviteRevoked,
+    "webhook.configured.1": webhook.WebhookConfigured,
+    "webhook.disabled.1": webhook.WebhookDisabled,
+    "webhook.removed.1": webhook.WebhookRemoved,
+    "webhook.missed.1": webhook.CallbackMissed,
+    "webhook.taken_again.1": webhook.CallbacksTakenAgain,
+    "callback.queued.1": callback.CallbackQueued,
+    "callback.failed.1": callback.CallbackFailed,
+    "callback.delivered.1": callback.CallbackDelivered,
+    "callback.abandoned.1": callback.CallbackAbandoned,
+    "tenant.created.1": tenant.TenantCreated,
+    "tenant.updated.1": tenant.TenantUpdated,
+    "tenant.deleted.1": tenant.TenantDeleted,
+    "tenant.key_issued.1": tenant.TenantKeyIssued,
+    "tenant.key_revoked.1": tenant.TenantKeyRevoked,
+    "tenant.dispatch_suspended.1": tenant.DispatchSuspended,
+    "tenant.dispatch_activated.1": tenant.DispatchActivated,
+    "tenant.account_set.1": tenant.MailAccountSet,
+    "tenant.account_removed.1": tenant.MailAccountRemoved,
+    "tenant_key.given.1": tenant.TenantKeyOwner,
+    "mail_instance.updated.1": mail_instance.InstanceUpdated,
+    "mail_instance.bounces_reloaded.1": mail_instance.BouncesReloaded,
+    "mail_instance.bounces_polled.1": mail_instance.BouncePolled,
 }
 
 NAMES: Final[dict[type[Event], str]] = {cls: name for name, cls in EVENT_CLASSES.items()}

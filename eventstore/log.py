@@ -99,10 +99,23 @@ class EventLog(Application[str]):
             ).fetchall()
         return [self.decode_row(tuple(row.values())) for row in rows]
 
+    def last_version(self, stream_id: str) -> int:
+        """Return how far a stream goes, 0 if there is nothing. Raises: `Unavailable`."""
+        with borrowed(self.pool) as connection:
+            row = connection.execute(
+                "SELECT coalesce(max(originator_version), 0) AS version"
+                " FROM signalbox.stored_events WHERE originator_id = %s",
+                (stream_id,),
+            ).fetchone()
+        assert row is not None
+        return int(row["version"])
+
     def read_many(self, stream_ids: Sequence[str], topics: Sequence[str]) -> list[Recorded]:
         """Return the events of some names in any number of streams, each stream's oldest first.
 
-        Two queries, however many there are. Raises: `Unavailable`.
+        One query, however many there are, and one for the keys of tenants that are new here.
+
+        Raises: `Unavailable`.
         """
         with borrowed(self.pool) as connection:
             rows = connection.execute(
@@ -111,7 +124,6 @@ class EventLog(Application[str]):
                 " ORDER BY originator_id, originator_version",
                 (list(stream_ids), list(topics)),
             ).fetchall()
-        with borrowed(self.pool) as connection:
             tenants = {read_envelope(bytes(row["state"])).tenant for row in rows}
             self.tenant_keys.fetch(connection, tenants)
         return [self.decode_row(tuple(row.values())) for row in rows]

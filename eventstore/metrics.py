@@ -50,6 +50,9 @@ PROJECTOR_LAG: Final = Gauge(
     multiprocess_mode="livemax",
 )  # fmt: skip
 PROJECTED: Final = Counter("signalbox_events_projected", "Events the projector has taken")
+CALLBACKS: Final = Counter(
+    "signalbox_callbacks", "Callbacks that were queued, and what became of them", ["outcome"]
+)
 DEAD_LETTERS: Final = Counter(
     "signalbox_dead_letters", "Events and commands that were set aside", ["reader"]
 )
@@ -61,6 +64,22 @@ REQUESTS: Final = Histogram(
     ["route", "status"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )  # fmt: skip
+PHONE_LINES: Final = Gauge(
+    "signalbox_phone_lines", "Phones that are connected", multiprocess_mode="livesum"
+)
+PHONE_PUSHES: Final = Counter(
+    "signalbox_phone_pushes", "Messages handed to phones, for the first time or again", ["attempt"]
+)
+WEBSOCKETS_OPEN: Final = Gauge(
+    "signalbox_websockets_open", "WebSockets that are open", multiprocess_mode="livesum"
+)
+WEBSOCKET_CLOSES: Final = Counter(
+    "signalbox_websocket_closes", "WebSockets that were closed; 1006: without a close",
+    ["route", "code"],
+)  # fmt: skip
+ORGS_LOCKED: Final = Counter(
+    "signalbox_orgs_locked", "Organisations locked because secrets were being guessed"
+)
 LIMITED: Final = Counter(
     "signalbox_requests_limited", "Requests and connections that were too many", ["level"]
 )

@@ -111,6 +111,35 @@ MIGRATIONS: Final[tuple[LiteralString, ...]] = (
         updated_at timestamptz NOT NULL
     );
     """,
+    # Logged, unlike the tables above: after a crash of the server these rows are all that tells
+    # which phones were connected, and so which are offline now.
+    """
+    CREATE TABLE signalbox.phone_lines (
+        phone_id text NOT NULL,
+        connection bigint NOT NULL,
+        owner text NOT NULL,
+        process text NOT NULL,
+        anonymous boolean NOT NULL DEFAULT false,
+        sims json,
+        seen_at timestamptz NOT NULL,
+        expires_at timestamptz NOT NULL,
+        PRIMARY KEY (phone_id, connection)
+    ) WITH (fillfactor = 50);
+    CREATE INDEX phone_lines_owner_idx ON signalbox.phone_lines (owner);
+    """,
+    """
+    CREATE TABLE signalbox.trusted_sources (
+        key text PRIMARY KEY,
+        trusted_until timestamptz NOT NULL
+    );
+    """,
+    """
+    CREATE TABLE signalbox.cursors (
+        name text PRIMARY KEY,
+        position bigint NOT NULL
+    );
+    CREATE INDEX inbox_callbacks_idx ON signalbox.inbox (actor_id, seq) WHERE kind = 'callback';
+    """,
 )
 
 

@@ -72,6 +72,10 @@ class SecretBox:
         """Return the key that signs an application's tokens."""
         return hmac.digest(self._digest_key, f"jwt\0{app_id}\0{app_secret}".encode(), "sha256")
 
+    def token_key(self, purpose: str) -> bytes:
+        """Return a key that signs tokens of one purpose, and that no application's key equals."""
+        return hmac.digest(self._digest_key, f"jwt of\0{purpose}".encode(), "sha256")
+
     def _hash(self, parts: tuple[str, ...]) -> blake2b:
         # Lengths go in, so that ("a", "bc") and ("ab", "c") differ.
         text = "\0".join(f"{len(part)}:{part}" for part in parts)
@@ -133,6 +137,10 @@ class TenantKeys:
         """
         self._forget_now_and_then()
         unknown = [tenant_id for tenant_id in tenant_ids if tenant_id not in self._ciphers]
+        if not unknown:
+            return
+        if not unknown:
+            return
         rows = connection.execute(
             "SELECT tenant_id, wrapped_key FROM signalbox.tenant_keys WHERE tenant_id = ANY(%s)",
             (unknown,),

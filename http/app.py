@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import falcon
 
@@ -21,9 +21,15 @@ if TYPE_CHECKING:
 
     from signalbox.http.limits import AllRequests
     from signalbox.http.monitoring import Check
-    from signalbox.http.warmup.auth import Guard
 
 Routes = dict[str, object]
+
+
+class Guard(Protocol):
+    """What a surface has every request go through before it is routed."""
+
+    def process_request(self, req: Request, resp: falcon.Response) -> None:
+        """Say how errors look below the surface's paths; refuse whoever may not even see those."""
 
 
 def create_app(
@@ -31,16 +37,19 @@ def create_app(
     checks: Mapping[str, Check],
     limit: AllRequests | None = None,
     guards: Iterable[Guard] = (),
+    shapes: Iterable[Guard] = (),
 ) -> falcon.App[Any, Any]:
     """Return the WSGI application.
 
     `routes` are the surfaces' (`SmsProxy.routes`), `checks` are those of `/readyz`,
-    `limit` is asked about every request before it is routed, and after it the `guards` of surfaces
-    that keep even their paths from strangers.
+    `limit` is asked about every request before it is routed, and after it the surfaces' `guards`.
+    `shapes` come before it: guards that refuse nobody, and say how its own refusals look.
     """
     app = falcon.App(request_type=Request, middleware=[Identified()])
     if tracing.is_on():
         app.add_middleware(Traced())
+    for shape in shapes:
+        app.add_middleware(shape)
     if limit is not None:
         app.add_middleware(limit)
     for guard in guards:

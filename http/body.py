@@ -11,7 +11,7 @@ import json
 import math
 import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import gevent
 import msgspec
@@ -28,6 +28,10 @@ OCTETS_PER_S_MIN: Final = 1_024  # and longer only if it keeps coming this fast
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
+# msgspec's sentences.
+_MISSING: Final = re.compile(r"Object missing required field `(.*?)`(?: - at `\$(.*)`)?")
+
 # A string that never ends reaches to the end: looked through once, whatever is in it.
 _BRACKETS: Final = re.compile(rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)|[\[\]{}]', re.DOTALL)
 
@@ -37,6 +41,10 @@ class BadBody(Failure):
 
     def __init__(self, reason: str) -> None:
         super().__init__(HTTPStatus.BAD_REQUEST, f"invalid request body: {reason}")
+
+
+class Unstorable(BadBody):
+    """JSON with a string that holds NUL or a lone surrogate."""
 
 
 class BodyReader:
@@ -56,6 +64,14 @@ class BodyReader:
         if media_type != "application/json":
             raise Failure(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "expected application/json")
         return convert(self.octets(req), kind)
+
+    def fields(self, req: Request, kind: type[T], *, mend: bool = False) -> T:
+        """Return the body as a `kind`, whatever it is declared as.
+
+        Raises: what `fields` does; `Failure` 413 too large, 408 too slow.
+        """
+        found: T = fields(self.octets(req), kind, mend=mend)
+        return found
 
     def octets(self, req: Request) -> bytes:
         """Return the body as it came. Raises: `BadBody`; `Failure` 413 too large, 408 too slow."""
@@ -83,8 +99,34 @@ def convert(octets: bytes, kind: type[T]) -> T:
         raise BadBody(str(error).replace("`", "")) from None
 
 
-def parse(octets: bytes) -> object:
-    """Return the JSON value. Raises: `BadBody`."""
+def fields(octets: bytes, kind: Any, *, mend: bool = False) -> Any:  # noqa: ANN401  see below
+    """Return JSON as a `kind`: a struct, or a union of structs.
+
+    With `mend` what Postgres doesn't take in strings becomes U+FFFD instead of a refusal.
+
+    Raises:
+        BadBody: no JSON object.
+        Failure: 422, a field is missing or not what `kind` says.
+    """
+    try:
+        value = parse(octets, mend=mend)
+    except Unstorable as unstorable:
+        raise _unprocessable(str(unstorable)) from None
+    if not isinstance(value, dict):
+        raise BadBody("expected a JSON object")
+    return members(value, kind)
+
+
+def members(value: object, kind: Any) -> Any:  # noqa: ANN401  as `fields`
+    """Return a JSON value that was read as a `kind`. Raises: `Failure` 422."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise _unprocessable(_in_words(str(error))) from None
+
+
+def parse(octets: bytes, *, mend: bool = False) -> object:
+    """Return the JSON value; `mend` as in `fields`. Raises: `BadBody`, `Unstorable`."""
     if octets.count(b"[") + octets.count(b"{") > DEPTH_MAX:
         _refuse_depth(octets)
     try:
@@ -92,8 +134,32 @@ def parse(octets: bytes) -> object:
     except (ValueError, RecursionError):
         raise BadBody("not valid JSON") from None
     if b"\\u" in octets:  # Written in any other way they are no JSON.
+        if mend:
+            return _mended(value)
         _refuse_unstorable(value)
     return value
+
+
+def storable(text: str) -> str:
+    """Return a text with U+FFFD in place of what Postgres doesn't take."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def _unprocessable(error: str) -> Failure:
+    return Failure(HTTPStatus.UNPROCESSABLE_ENTITY, error)
+
+
+def _in_words(sentence: str) -> str:
+    """Put the name of the field before what msgspec says of it."""
+    if missing := _MISSING.fullmatch(sentence):
+        return f"{_path(missing[2], missing[1])}: required"
+    what, _, path = sentence.partition(" - at `$")
+    told = what[:1].lower() + what[1:].replace("`", "")
+    return f"{path.strip('.`')}: {told}" if path else told
+
+
+def _path(parent: str | None, name: str) -> str:
+    return f"{(parent or '').strip('.')}.{name}".strip(".")
 
 
 def _read(req: Request, octets: int) -> bytes:
@@ -117,15 +183,27 @@ def _refuse_depth(octets: bytes) -> None:
             raise BadBody("nested too deeply")
 
 
+def _mended(value: object) -> object:
+    match value:
+        case str():
+            return storable(value)
+        case dict():
+            return {storable(name): _mended(member) for name, member in value.items()}
+        case list():
+            return [_mended(member) for member in value]
+        case _:
+            return value
+
+
 def _refuse_unstorable(value: object) -> None:
     match value:
         case str():
             try:
                 value.encode()
             except UnicodeEncodeError:
-                raise BadBody("lone surrogate in a string") from None
+                raise Unstorable("lone surrogate in a string") from None
             if "\0" in value:
-                raise BadBody("NUL in a string")
+                raise Unstorable("NUL in a string")
         case dict():
             for name, member in value.items():
                 _refuse_unstorable(name)

@@ -21,13 +21,13 @@ class Connections:
 
     def __init__(self, per_ip_max: int, trusted_proxies: Sequence[str]) -> None:
         self._per_ip_max = per_ip_max
-        self._peers = Peers(trusted_proxies)
+        self.peers = Peers(trusted_proxies)
         self._open: Counter[str] = Counter()
 
     @contextmanager
     def counted(self, peer: str) -> Iterator[bool]:
         """Count a connection while in here; tell whether there was room for it."""
-        if not self._per_ip_max or self._peers.trusts(peer):
+        if not self._per_ip_max or self.peers.trusts(peer):
             yield True
             return
         self._open[peer] += 1

@@ -11,7 +11,7 @@ import falcon
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 ROUTE: Final = "signalbox.route"
@@ -25,9 +25,15 @@ STORE_AWAY: Final = "service unavailable, try again"
 encode: Final = msgspec.json.Encoder().encode
 
 
+def plain(failure: Mapping[str, object], _status: int, error: str) -> object:
+    """Return the body of a failure's answer: its keys, and the sentence."""
+    return {**failure, "error": error}
+
+
 class Context:
     """`failure` holds the keys that a failure's answer has besides `error`.
 
+    `phrase` makes the body of it, where a surface's says more than that.
     `unavailable` is the status and the sentence when the store is away.
     `traceparent` is what the request's own spans hang on, "" when it is not traced.
     """
@@ -35,6 +41,7 @@ class Context:
     request_id: str = ""
     traceparent: str = ""
     failure: Mapping[str, object] = {"success": False}
+    phrase: Callable[[Mapping[str, object], int, str], object] = staticmethod(plain)
     unavailable: tuple[int, str] = (HTTPStatus.SERVICE_UNAVAILABLE, STORE_AWAY)
 
 

@@ -6,7 +6,7 @@ Nothing of an unexpected exception reaches the caller but an id under which it i
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Failure(Exception):  # noqa: N818  an answer, not an accident
-    """A request that gets `status` and the sentence `error`."""
+    """A request that gets `status` and the sentence `error`, with `more` keys beside it."""
 
     status: int
     error: str
+    more: Mapping[str, object] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return self.error
@@ -41,7 +42,7 @@ class Denied(Failure):
 def answer(req: Request, resp: falcon.Response, status: int, error: str) -> None:
     """Answer a failure in the form the resource asked for."""
     resp.status = status
-    resp.data = encode({**req.context.failure, "error": error})
+    resp.data = encode(req.context.phrase(req.context.failure, status, error))
 
 
 def on_failure(
@@ -50,6 +51,8 @@ def on_failure(
     """Answer what a resource refused by itself."""
     if isinstance(failure, Denied):
         req.context.failure = {}
+    if failure.more:
+        req.context.failure = {**req.context.failure, **failure.more}
     answer(req, resp, failure.status, failure.error)
 
 

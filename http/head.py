@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import unquote
 
 FIELDS_MAX: Final = 100
 LENGTH_DIGITS_MAX: Final = 18
@@ -62,6 +63,21 @@ def parse(octets: bytes) -> Head:
         raise BadHead(HTTPStatus.BAD_REQUEST, "no host")
     chunked = _is_chunked(fields, minor_version)
     return Head(method, target, minor_version, fields, _length(fields), chunked)
+
+
+def decoded(path: str) -> str:
+    """Decode a path once; one with an encoded slash or NUL stays as it is and matches no route."""
+    if "%" not in path:
+        return path
+    decoded = unquote(path, encoding="latin-1")
+    return path if "\0" in decoded or decoded.count("/") != path.count("/") else decoded
+
+
+def too_long(*, first: bool) -> BadHead:
+    """Return what tells that the first line, or a later one, is too long."""
+    if first:
+        return BadHead(HTTPStatus.REQUEST_URI_TOO_LONG, "request line too long")
+    return BadHead(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "header field too long")
 
 
 def _take_field(fields: dict[str, str], line: str) -> None:

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from http import HTTPStatus
 from math import ceil
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from signalbox.eventstore import metrics
 from signalbox.http.errors import Failure, on_failure
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     from signalbox.http.context import Request
 
-APPS_MAX: Final = 10_000
+KEYS_MAX: Final = 10_000
 IDLE_S: Final = 60.0
+
+K = TypeVar("K")
 
 
 class Bucket(Protocol):
@@ -65,19 +67,20 @@ class AllRequests:
             raise RateLimited(wait_s)
 
 
-class EachApplication:
-    """L2: a bucket for each application; those that are idle for long are given up."""
+class Each(Generic[K]):
+    """A bucket for each of many, made by `bucket`; those that are idle for long are given up."""
 
-    def __init__(self, bucket: Callable[[str], Bucket], apps_max: int = APPS_MAX) -> None:
+    def __init__(self, bucket: Callable[[K], Bucket], level: str, keys_max: int = KEYS_MAX) -> None:
         self._bucket = bucket
-        self._apps_max = apps_max
-        self._buckets: OrderedDict[int, tuple[Bucket, float]] = OrderedDict()
+        self._level = level
+        self._keys_max = keys_max
+        self._buckets: OrderedDict[K, tuple[Bucket, float]] = OrderedDict()
 
-    def __call__(self, app_id: int) -> None:
-        """Let a request of the application go on. Raises: `RateLimited`."""
-        wait_s = self._of(app_id).acquire()
+    def __call__(self, key: K) -> None:
+        """Let one more go on. Raises: `RateLimited`."""
+        wait_s = self._of(key).acquire()
         if wait_s:
-            metrics.LIMITED.labels("application").inc()
+            metrics.LIMITED.labels(self._level).inc()
             raise RateLimited(wait_s)
 
     def close(self) -> None:
@@ -85,25 +88,32 @@ class EachApplication:
         while self._buckets:
             self._give_up_oldest()
 
-    def _of(self, app_id: int) -> Bucket:
-        known = self._buckets.pop(app_id, None)
+    def _of(self, key: K) -> Bucket:
+        known = self._buckets.pop(key, None)
         now_s = monotonic()
         if known is None:
             self._make_room(now_s)
-        bucket = known[0] if known else self._bucket(f"app-{app_id}")
-        self._buckets[app_id] = (bucket, now_s)
+        bucket = known[0] if known else self._bucket(key)
+        self._buckets[key] = (bucket, now_s)
         return bucket
 
     def _make_room(self, now_s: float) -> None:
         while self._buckets:
             _, used_s = next(iter(self._buckets.values()))
-            if len(self._buckets) < self._apps_max and now_s - used_s < IDLE_S:
+            if len(self._buckets) < self._keys_max and now_s - used_s < IDLE_S:
                 return
             self._give_up_oldest()
 
     def _give_up_oldest(self) -> None:
         _, (bucket, _) = self._buckets.popitem(last=False)
         bucket.close()
+
+
+class EachApplication(Each[int]):
+    """L2: a bucket for each application."""
+
+    def __init__(self, bucket: Callable[[str], Bucket], apps_max: int = KEYS_MAX) -> None:
+        super().__init__(lambda app_id: bucket(f"app-{app_id}"), "application", apps_max)
 
 
 def on_limited(

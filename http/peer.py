@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from signalbox.http.context import Request
 
@@ -19,8 +19,12 @@ class Peers:
 
     def of(self, req: Request) -> str:
         """Return the address nearest to us that is not one of our proxies."""
-        peer: str = req.env.get("REMOTE_ADDR", "")
-        hops = req.env.get("HTTP_X_FORWARDED_FOR", "").split(",") if self._trusted else []
+        return self.seen_in(req.env)
+
+    def seen_in(self, env: Mapping[str, Any]) -> str:
+        """Return it for a WSGI environment."""
+        peer: str = env.get("REMOTE_ADDR", "")
+        hops = env.get("HTTP_X_FORWARDED_FOR", "").split(",") if self._trusted else []
         for hop in reversed(hops):
             if not self.trusts(peer) or not _is_address(hop.strip()):
                 break

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final, LiteralString
 
 import msgspec
 
-from signalbox.domain import message
+from signalbox.domain import message, phone_message
 from signalbox.domain.names import EVENT_CLASSES, UPCASTS
 from signalbox.domain.personal import ERASED
 from signalbox.eventstore.mapper import read_envelope
+from signalbox.eventstore.postgres import borrowed
 from signalbox.ops import moments, tables
 from signalbox.ops.logs import shorten
 from signalbox.ops.settings import SettingsError
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 SEALED: Final = "[sealed]"
 BATCH_EVENTS: Final = 1000
+PHONES_ID: Final = "msg_"
 UNKNOWN: Final = 1  # exit code
 
 _SELECT: Final[LiteralString] = """
@@ -42,6 +44,12 @@ _SELECT: Final[LiteralString] = """
       AND (%(stream)s::text IS NULL OR originator_id = %(stream)s)
       AND (%(topic)s::text IS NULL OR topic = %(topic)s)
     ORDER BY notification_id LIMIT %(limit)s
+"""
+_FIND: Final[LiteralString] = """
+    SELECT originator_id FROM signalbox.stored_events
+    WHERE originator_id >= 'sms-' AND originator_id < 'sms.' AND originator_version = 1
+      AND split_part(originator_id, '-', -1) = %s
+    LIMIT 1
 """
 
 
@@ -56,7 +64,8 @@ def timeline(settings: Settings, message_id: str) -> int:
 
 def print_timeline(log: EventLog, message_id: str, console: Console) -> bool:
     """Print the events of one message; False when there are none."""
-    events = log.read(message.stream_of(message_id))
+    stream = find_stream(log, message_id)
+    events = log.read(stream) if stream else []
     if not events:
         return False
     shown = tables.table("time", "event", "part", "what", "by")
@@ -71,6 +80,17 @@ def print_timeline(log: EventLog, message_id: str, console: Console) -> bool:
         )
     tables.show(console, f"Message {message_id}", shown)
     return True
+
+
+def find_stream(log: EventLog, message_id: str) -> str | None:
+    """Return the stream of a message: by its API's id (`msg_…` for phones'), or by its own name."""
+    if message_id.startswith(phone_message.PREFIX):
+        return message_id
+    if not message_id.startswith(PHONES_ID):
+        return message.stream_of(message_id)
+    with borrowed(log.pool) as connection:
+        row = connection.execute(_FIND, (message_id.removeprefix(PHONES_ID),)).fetchone()
+    return row["originator_id"] if row else None
 
 
 def export(
@@ -159,6 +179,24 @@ def _what(event: Event) -> str:
             what = f"{reason}, {resolution}"
         case message.ReceiptRecorded(status=status, stat=stat, error_code=code):
             what = f"{status} ({stat or '-'}, error {code or '-'}), SMSC id {event.smsc_id}"
+        case _:
+            what = _what_of_phones(event)
+    return what
+
+
+def _what_of_phones(event: Event) -> str:
+    what = ""
+    match event:
+        case phone_message.OutboundQueued(to=to, segments=segments, sim=sim):
+            what = f"to {_short(to)}, {segments} segments{'' if sim is None else f', SIM {sim}'}"
+        case phone_message.OutboundPushed(attempt=attempt, phone_id=phone_id):
+            what = f"attempt {attempt}, {phone_id}"
+        case phone_message.StatusReported(status=status, error=error):
+            what = f"{status}: {error}" if error else status
+        case phone_message.StatusReportIgnored(status=status, current=current):
+            what = f"{status}, but it is {current}"
+        case phone_message.InboundReceived(sender=sender, phone_id=phone_id):
+            what = f"from {_short(sender)}, {phone_id}"
     return what
 
 

@@ -89,6 +89,32 @@ class DemoClient:
             time.sleep(POLL_S)
         say(json.dumps(info))
 
+    def send_by_phone(self, org_id: str, secret_key: str) -> int:
+        """Send one SMS through a phone and return its ticket."""
+        body = {"to": "+15553334444", "body": "The line is clear: Signalbox delivers."}
+        status, answer = self._post(f"/send/{org_id}", body, _secret(secret_key))
+        return int(_expected(HTTPStatus.OK, status, answer)["results"][0]["id"])
+
+    def wait_until_sent(self, org_id: str, secret_key: str, number: int) -> None:
+        """Ask for the organisation's messages until the ticket is `sent`, then print them.
+
+        Raises:
+            DemoError: it is not sent in time.
+        """
+        path, headers = f"/messages/{org_id}", _secret(secret_key)
+        self._print_curl(path, None, headers)
+        deadline_s = time.monotonic() + DELIVERY_TIMEOUT_S
+        while True:
+            status, answer = self._call(path, None, headers)
+            messages = _expected(HTTPStatus.OK, status, answer)["messages"]
+            states = {message["id"]: message["status"] for message in messages}
+            if states.get(number) == "sent":
+                say(json.dumps(answer))
+                return
+            if time.monotonic() > deadline_s:
+                raise DemoError(f"ticket {number} is {states.get(number)}, not yet sent")
+            time.sleep(POLL_S)
+
     def _info(self, path: str, body: object, headers: Headers) -> dict[str, Any]:
         status, answer = self._call(path, body, headers)
         if status == HTTPStatus.NOT_FOUND:
@@ -103,13 +129,16 @@ class DemoClient:
 
     def _print_curl(self, path: str, body: object, headers: Headers) -> None:
         shown = "".join(f' -H "{name}: {text}"' for name, (_, text) in headers.items())
+        if body is None:
+            say(f"$ curl {self._url}{path}{shown}")
+            return
         data = shlex.quote(json.dumps(body))
         say(f'$ curl {self._url}{path} -H "Content-Type: application/json"{shown} -d {data}')
 
     def _call(self, path: str, body: object, headers: Headers) -> Answer:
         request = urllib.request.Request(  # noqa: S310  # our own http address
             self._url + path,
-            data=json.dumps(body).encode(),
+            data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"}
             | {name: value for name, (value, _) in headers.items()},
         )
@@ -127,6 +156,10 @@ class DemoClient:
                 return True
         except OSError:  # Not listening yet, or an answer that says so.
             return False
+
+
+def _secret(secret_key: str) -> Headers:
+    return {"X-Secret-Key": (secret_key, "$SECRET_KEY")}
 
 
 def say(line: str) -> None:

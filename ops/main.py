@@ -9,12 +9,11 @@ import argparse
 import importlib.metadata
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from signalbox.ops.keys import require_secret_key, with_secret_key
+from signalbox.ops.prepared import inspecting, serving
 from signalbox.ops.settings import Settings, SettingsError, home_folder
 
 USER_ERROR: Final = 2
@@ -45,15 +44,17 @@ def up(arguments: argparse.Namespace) -> int:
     from signalbox.ops.demo import Demo
     from signalbox.ops.up import run
 
+    if arguments.phone and not arguments.demo:
+        raise SettingsError("up: --phone needs --demo")
     if not arguments.demo:
         return run(Settings.load(arguments.config, os.environ))
-    demo = Demo.prepare(home_folder(os.environ))
+    demo = Demo.prepare(home_folder(os.environ), with_phone=arguments.phone)
     return run(Settings.load(demo.config_path, os.environ), demo)
 
 
 def web(arguments: argparse.Namespace) -> int:
     """Run the HTTP server."""
-    settings = _serving(arguments, "web")
+    settings = serving(arguments, "web")
     from signalbox.ops import preflight
 
     preflight.refuse_taken_ports(settings)
@@ -64,7 +65,7 @@ def web(arguments: argparse.Namespace) -> int:
 
 def relay(arguments: argparse.Namespace) -> int:
     """Run the links."""
-    settings = _serving(arguments, "relay")
+    settings = serving(arguments, "relay")
     from signalbox.ops.relay import run
 
     return run(settings)
@@ -72,7 +73,7 @@ def relay(arguments: argparse.Namespace) -> int:
 
 def projector(arguments: argparse.Namespace) -> int:
     """Run the projections."""
-    settings = _serving(arguments, "projector")
+    settings = serving(arguments, "projector")
     from signalbox.ops.projector import run
 
     return run(settings)
@@ -85,9 +86,16 @@ def demo_smsc(arguments: argparse.Namespace) -> int:
     serve_and_exit(arguments.port)
 
 
+def phone(arguments: argparse.Namespace) -> int:
+    """Play a phone."""
+    from signalbox.ops.phone import run
+
+    return run(arguments)
+
+
 def timeline(arguments: argparse.Namespace) -> int:
     """Print the events of one message."""
-    with _inspecting(arguments, "audit") as settings:
+    with inspecting(arguments, "audit") as settings:
         from signalbox.ops import audit
 
         return audit.timeline(settings, arguments.message_id)
@@ -95,7 +103,7 @@ def timeline(arguments: argparse.Namespace) -> int:
 
 def export(arguments: argparse.Namespace) -> int:
     """Print events as JSON Lines."""
-    with _inspecting(arguments, "audit") as settings:
+    with inspecting(arguments, "audit") as settings:
         from signalbox.ops import audit
 
         return audit.export(
@@ -110,7 +118,7 @@ def export(arguments: argparse.Namespace) -> int:
 
 def replay(arguments: argparse.Namespace) -> int:
     """Print the figures of an earlier moment."""
-    with _inspecting(arguments, "replay") as settings:
+    with inspecting(arguments, "replay") as settings:
         from signalbox.ops.replay import run
 
         return run(settings, arguments.until)
@@ -118,7 +126,7 @@ def replay(arguments: argparse.Namespace) -> int:
 
 def rebuild(arguments: argparse.Namespace) -> int:
     """Make the read models anew."""
-    with _inspecting(arguments, "rebuild") as settings:
+    with inspecting(arguments, "rebuild") as settings:
         from signalbox.ops.rebuild import run
 
         return run(settings)
@@ -129,6 +137,30 @@ def make_license(arguments: argparse.Namespace) -> int:
     from signalbox.ops.license import make
 
     return make(arguments)
+
+
+def make_invite(arguments: argparse.Namespace) -> int:
+    """Print the code of a new invite."""
+    with inspecting(arguments, "invite", makes_keys=True) as settings:
+        from signalbox.ops import invites
+
+        return invites.make(settings, uses=arguments.uses, days=arguments.days, by=arguments.by)
+
+
+def revoke_invite(arguments: argparse.Namespace) -> int:
+    """Make an invite worthless."""
+    with inspecting(arguments, "invite") as settings:
+        from signalbox.ops import invites
+
+        return invites.revoke(settings, arguments.code, by=arguments.by)
+
+
+def list_invites(arguments: argparse.Namespace) -> int:
+    """Print all invites."""
+    with inspecting(arguments, "invite") as settings:
+        from signalbox.ops import invites
+
+        return invites.show(settings)
 
 
 def version(_: argparse.Namespace) -> int:
@@ -150,6 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     which = start.add_mutually_exclusive_group()
     which.add_argument("--config", type=Path, metavar="FILE", help="instead of ./signalbox.toml")
     which.add_argument("--demo", action="store_true", help="with a demo SMSC and one SMS to it")
+    start.add_argument("--phone", action="store_true", help="--demo: with a demo phone as well")
     for name, command, text in (
         ("web", web, "run the HTTP server"),
         ("relay", relay, "run the SMPP links"),
@@ -159,8 +192,10 @@ def _parser() -> argparse.ArgumentParser:
     smsc = commands.add_parser("demo-smsc", help="run an SMSC that delivers to nobody")
     smsc.set_defaults(command=demo_smsc)
     smsc.add_argument("--port", type=int, required=True)
+    _add_phone(commands)
     _add_inspections(commands, config)
     _add_license(commands)
+    _add_invites(commands, config)
     commands.add_parser("version", help="print the version").set_defaults(command=version)
     return parser
 
@@ -186,6 +221,32 @@ def _add_inspections(
     anew.set_defaults(command=rebuild)
 
 
+def _add_phone(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    one = commands.add_parser("phone", help="play an Android phone with the gateway app")
+    one.set_defaults(command=phone)
+    one.add_argument("--surface", choices=("signalhouse", "trucopilot"), required=True)
+    one.add_argument("--url", default="http://127.0.0.1:8088", help="of the gateway")
+    one.add_argument(
+        "--secret",
+        help="sh_ key or SecretKey; better in SIGNALBOX_PHONE_SECRET, where ps sees none",
+    )
+    one.add_argument("--device", metavar="ID", help="signalhouse: be this device, not a new one")
+    one.add_argument("--org", metavar="ORGID", help="trucopilot: whose phone it is")
+    one.add_argument(
+        "--sim", action="append", default=[], metavar="SLOT[:NUMBER[:LABEL[:CARRIER]]]",
+        help="trucopilot: a SIM in it",
+    )  # fmt: skip
+    one.add_argument(
+        "--answer", choices=("deliver", "send", "fail", "ignore", "drop"), default="deliver",
+        help="what becomes of a text; drop hangs up instead of answering",
+    )  # fmt: skip
+    one.add_argument("--answer-after-s", type=float, default=0.2, metavar="S")
+    one.add_argument(
+        "--inbound", action="append", default=[], metavar="FROM=TEXT",
+        help="a text that arrives at once; more come on standard input: FROM TEXT",
+    )  # fmt: skip
+
+
 def _add_license(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     licences = commands.add_parser("license", help="licence files").add_subparsers(required=True)
     one = licences.add_parser("make", help="print a signed licence")
@@ -202,50 +263,24 @@ def _add_license(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     key.add_argument("--new-key", type=Path, metavar="FILE", help="make one, and FILE.pub")
 
 
-def _serving(arguments: argparse.Namespace, process: str) -> Settings:
-    """Return the settings of a process that serves, once all it needs is known to be there."""
-    settings = _prepared(arguments, process)
-    from signalbox.ops import preflight
-
-    require_secret_key(settings)
-    if not settings.database.url:
-        raise SettingsError(
-            f"DATABASE_URL (database.url) is not set: `signalbox {process}` needs it, "
-            "only `signalbox up` brings a database of its own"
-        )
-    preflight.refuse_unreachable_database(settings.database)
-    return settings
-
-
-@contextmanager
-def _inspecting(arguments: argparse.Namespace, process: str) -> Iterator[Settings]:
-    """Lend the settings of a command that looks at the database of `signalbox up` or another."""
-    settings = with_secret_key(_prepared(arguments, process))
-    from signalbox.ops import embedded, preflight
-
-    require_secret_key(settings)
-    if settings.database.url:
-        preflight.refuse_unreachable_database(settings.database)
-        yield settings
-        return
-    with embedded.running_or_started(settings.home, _progress) as url:
-        yield settings.with_database_url(url)
-
-
-def _prepared(arguments: argparse.Namespace, process: str) -> Settings:
-    from signalbox.ops import logs, patched
-
-    settings = Settings.load(arguments.config, os.environ)
-    try:
-        patched.prepare_metrics(settings.home)
-    except OSError as error:
-        raise SettingsError(f"SIGNALBOX_HOME: {settings.home}: {error.strerror}") from None
-    logs.configure(settings.log.level, settings.log.format, process)
-    return settings
-
-
-def _progress(line: str) -> None:
-    sys.stderr.write(f"signalbox: {line}\n")
+def _add_invites(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    config: argparse.ArgumentParser,
+) -> None:
+    some = commands.add_parser("invite", help="who may open an account").add_subparsers(
+        required=True
+    )
+    one = some.add_parser("make", help="print the code of a new one", parents=[config])
+    one.set_defaults(command=make_invite)
+    one.add_argument("--uses", type=int, default=1, metavar="N", help="accounts it opens (1)")
+    one.add_argument("--days", type=int, default=30, metavar="D", help="days it holds (30)")
+    gone = some.add_parser("revoke", help="make one worthless", parents=[config])
+    gone.set_defaults(command=revoke_invite)
+    gone.add_argument("code", help="its code, or its digest as `list` prints it")
+    for parser in (one, gone):
+        parser.add_argument("--by", default="operator", metavar="NAME", help="for the log")
+    every = some.add_parser("list", help="all of them, without their codes", parents=[config])
+    every.set_defaults(command=list_invites)
 
 
 if __name__ == "__main__":

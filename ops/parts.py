@@ -20,6 +20,7 @@ from signalbox.eventstore.follower import Follower
 from signalbox.eventstore.mapper import utc_now
 from signalbox.ops import links as configured
 from signalbox.ops.licensing import licenses_of
+from signalbox.ops.phones import Phones
 from signalbox.ops.reads import OwnReads
 from signalbox.ops.reload import BY
 from signalbox.ops.store import open_journal, open_log
@@ -47,6 +48,7 @@ class Parts:
     log: EventLog
     journal: Journal
     accounts: Accounts
+    phones: Phones
     links: Links
     pools: Pools
     routes: Routes
@@ -76,6 +78,8 @@ class Parts:
         LicensedLinks(links, licenses)  # From now on they keep to it.
         outcomes = Outcomes(log)
         warmups = Warmups(settings, log, journal)
+        read_models = ReadModels(log)
+        phones = Phones(settings, log, journal, read_models, accounts.passwords)
         follower = _follow(
             log,
             (
@@ -83,13 +87,15 @@ class Parts:
                 (LINK_EVENTS, lambda row: links.follow(log.decode_row(row))),
                 (LICENSE_EVENTS, lambda row: licenses.follow(log.decode_row(row))),
                 (ACCOUNT_EVENTS, lambda row: accounts.forget(row[1])),
+                *phones.told,
                 (SENDING_IP_EVENTS, lambda row: warmups.ips.follow(log.decode_row(row))),
             ),
+            phones.lines.work_waits,
         )
         closing.callback(follower.close)
+        closing.callback(phones.close)  # Before the follower: what ends is still stored.
         licenses.restore()
         links.configure(by=BY)
-        read_models = ReadModels(log)
 
         def seen() -> int:
             return max(journal.last_position, follower.position)
@@ -98,6 +104,7 @@ class Parts:
             log=log,
             journal=journal,
             accounts=accounts,
+            phones=phones,
             links=links,
             pools=pools,
             routes=Routes(links, pools, loads),
@@ -116,7 +123,9 @@ class Parts:
         )
 
 
-def _follow(log: EventLog, told: Iterable[Told]) -> Follower:
+def _follow(
+    log: EventLog, told: Iterable[Told], signal: Callable[[frozenset[str]], None]
+) -> Follower:
     """Tell everybody in this process what is news to them."""
     by_topic = {topic: tell for topics, tell in told for topic in topics}
 
@@ -124,4 +133,4 @@ def _follow(log: EventLog, told: Iterable[Told]) -> Follower:
         for row in rows:
             by_topic[row[3]](row)
 
-    return Follower(log, tuple(by_topic), handle)
+    return Follower(log, tuple(by_topic), handle, signal)

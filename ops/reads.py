@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from signalbox.projections.dashboard import Figures, Statistics
     from signalbox.projections.links import LinkRow
     from signalbox.projections.messages import MessageInfo
+    from signalbox.projections.phone_counts import PhoneStats
+    from signalbox.projections.phone_views import MessageQuery, NumberQuery, PhoneMessageView
+    from signalbox.projections.phones import PhoneRow, SimsView
     from signalbox.projections.readers import ReadModels
     from signalbox.projections.warmup import IpRow
     from signalbox.projections.warmup_views import IpHistory, IpStatus
@@ -153,6 +156,39 @@ class WarmupReads:
     def history(self, ip: str, since: date, until: date) -> IpHistory | None:
         """Return the days of an address so far; None when nothing is known of it."""
         return self._caught_up().warmup_history(self._zone, ip, since, until)
+
+    def _caught_up(self) -> ReadModels:
+        self._read_models.wait_for(self._position(), self._wait_s)
+        return self._read_models
+
+
+class PhoneReads:
+    """As `OwnReads`, of phones and their messages. What reads raises `Unavailable`."""
+
+    def __init__(self, read_models: ReadModels, position: Callable[[], int], wait_s: float) -> None:
+        self._read_models = read_models
+        self._position = position
+        self._wait_s = wait_s
+
+    def messages(self, owner: str, query: MessageQuery) -> tuple[list[PhoneMessageView], bool]:
+        """Return a page of an owner's messages, and whether there is more behind it."""
+        return self._caught_up().phone_messages(owner, query)
+
+    def numbered(self, owner: str, query: NumberQuery) -> list[PhoneMessageView]:
+        """Return a page of an owner's numbered messages."""
+        return self._caught_up().numbered_messages(owner, query)
+
+    def stats(self, owner: str) -> PhoneStats:
+        """Return what an owner's phones carried until now."""
+        return self._caught_up().phone_stats(owner)
+
+    def phones(self, owner: str) -> list[PhoneRow]:
+        """Return an owner's phones, those seen last first."""
+        return self._caught_up().phones(owner)
+
+    def sims(self, owner: str) -> SimsView:
+        """Return the SIMs of an owner's phones."""
+        return self._caught_up().phone_sims(owner)
 
     def _caught_up(self) -> ReadModels:
         self._read_models.wait_for(self._position(), self._wait_s)

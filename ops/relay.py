@@ -15,20 +15,30 @@ from signalbox.actors.loads import LoadReports, Loads
 from signalbox.actors.routing import Pools, Routes
 from signalbox.actors.runtime import Actor
 from signalbox.actors.sessions import Sessions
+from signalbox.actors.webhooks import WEBHOOK_EVENTS
 from signalbox.eventstore import tracing
 from signalbox.eventstore.follower import Follower
 from signalbox.eventstore.housekeeping import keep_house
 from signalbox.eventstore.leases import LeaseKeeper
+from signalbox.http.callbacks import TOPICS
 from signalbox.ops import links as configured
+from signalbox.ops.callbacks import Callbacks
+from signalbox.ops.holders import Holders
 from signalbox.ops.licensing import licenses_of
+from signalbox.ops.phones import expiry
 from signalbox.ops.reload import BY, Reload, remove_forgotten
 from signalbox.ops.store import open_journal, open_log
 from signalbox.ops.traces import start_tracing
 from signalbox.projections.readers import ReadModels
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     from psycopg.rows import TupleRow
 
+    from signalbox.eventstore.log import EventLog
+    from signalbox.eventstore.mapper import Recorded
+    from signalbox.ops.sections import Leases
     from signalbox.ops.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -61,30 +71,21 @@ def run(settings: Settings) -> int:
         licensed=licensed,
         pace=pace,
     )
+    callbacks = Callbacks(settings, event_log, journal, TOPICS)
     reports = LoadReports(event_log.pool, sessions.vitals)
     links.watch(sessions.changed)
-
-    def handle(rows: list[TupleRow]) -> None:
-        for row in rows:
-            follow = licenses.follow if row[3] in LICENSE_EVENTS else links.follow
-            follow(event_log.decode_row(row))
-
-    topics = (*LINK_EVENTS, *LICENSE_EVENTS)
-    follower = Follower(event_log, topics, handle, sessions.work_waits)
+    follows = {
+        **dict.fromkeys(LINK_EVENTS, links.follow),
+        **dict.fromkeys(LICENSE_EVENTS, licenses.follow),
+        **dict.fromkeys(WEBHOOK_EVENTS, callbacks.follow),
+    }
+    follower = _follow(event_log, follows, (sessions.work_waits, callbacks.work_waits))
     licenses.restore()
     links.configure(by=BY)
-    leases = settings.leases
-    keeper = LeaseKeeper(
-        event_log,
-        sessions.gained,
-        sessions.lost,
-        sessions.leaving,
-        partitions=leases.partitions,
-        ttl_s=leases.ttl_s,
-        renew_s=leases.renew_s,
-        safety_s=leases.safety_s,
-    )
+    keeper = _keep_leases(event_log, settings.leases, Holders(sessions, callbacks))
     sessions.keeper = keeper
+    callbacks.use(keeper)
+    expiring = expiry(settings, event_log, journal)
     house = gevent.spawn(keep_house, event_log.pool, settings.sms.receipt_match_days)
 
     def apply(fresh: Settings) -> None:
@@ -101,12 +102,14 @@ def run(settings: Settings) -> int:
     log.info("relay is up", extra={"relay": keeper.process_id, "links": len(links.ids)})
     _wait_for_signal()
     log.info("relay stops")
-    house.kill()
-    reload.close()
-    forgetting.kill()
-    reports.close()
-    loads.close()
+    for end in (
+        *(house.kill, expiring.close, reload.close, forgetting.kill),
+        *(reports.close, loads.close),
+    ):
+        end()
+    closing = gevent.spawn(callbacks.close)
     sessions.drain(DRAIN_S)
+    closing.join()
     keeper.close()
     follower.close()
     pace.close()
@@ -114,6 +117,37 @@ def run(settings: Settings) -> int:
     event_log.close()
     tracing.stop()
     return 0
+
+
+def _follow(
+    event_log: EventLog,
+    follows: Mapping[str, Callable[[Recorded], None]],
+    signals: Iterable[Callable[[frozenset[str]], None]],
+) -> Follower:
+    """Hand each event to whoever follows its name, and the words of each commit to all."""
+
+    def handle(rows: list[TupleRow]) -> None:
+        for row in rows:
+            follows[row[3]](event_log.decode_row(row))
+
+    def signal_all(words: frozenset[str]) -> None:
+        for one in signals:
+            one(words)
+
+    return Follower(event_log, tuple(follows), handle, signal_all)
+
+
+def _keep_leases(event_log: EventLog, leases: Leases, holders: Holders) -> LeaseKeeper:
+    return LeaseKeeper(
+        event_log,
+        holders.gained,
+        holders.lost,
+        holders.leaving,
+        partitions=leases.partitions,
+        ttl_s=leases.ttl_s,
+        renew_s=leases.renew_s,
+        safety_s=leases.safety_s,
+    )
 
 
 def _wait_for_signal() -> None:

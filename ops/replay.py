@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from signalbox.ops.settings import Settings
     from signalbox.projections.dashboard import Figures
     from signalbox.projections.links import LinkRow
+    from signalbox.projections.phone_views import PhoneFigures
     from signalbox.projections.warmup_views import GroupingStatus, IpStatus
 
 SCHEMA: Final = "signalbox_replay"
@@ -44,6 +45,7 @@ class Look:
     figures: Figures
     links: list[LinkRow]
     warmups: list[IpStatus]
+    phones: PhoneFigures
 
 
 def run(settings: Settings, until: str) -> int:
@@ -62,6 +64,7 @@ def run(settings: Settings, until: str) -> int:
     console = tables.standard_output()
     _print(console, f"position {position}, {tables.clock(at)}", then.figures, then.links)
     _print_warmups(console, then.warmups, now)
+    _print_phones(console, then.phones)
     return 0
 
 
@@ -86,7 +89,9 @@ def look_back(
             projector.prepare()
             build(projector)
         models = ReadModels(log, schema, now_s=at.timestamp)
-        return Look(models.figures(), models.links(), models.warmup_status(zone))
+        return Look(
+            models.figures(), models.links(), models.warmup_status(zone), models.phone_figures()
+        )
 
 
 def _print(console: Console, moment: str, figures: Figures, links: Sequence[LinkRow]) -> None:
@@ -132,6 +137,17 @@ def _print_warmups(console: Console, then: Iterable[IpStatus], now: Iterable[IpS
         cells = (*key, *_standing(before.get(key)), *_standing(after.get(key)))
         table.add_row(*map(tables.cell, cells))
     tables.show(console, "Warm-ups", table)
+
+
+def _print_phones(console: Console, phones: PhoneFigures) -> None:
+    if not phones:
+        return
+    table = tables.table("figure", "total")
+    table.add_row("phones", f"{phones.phones:,}")
+    table.add_row("online", f"{phones.online:,}")
+    for status, count in phones.messages.items():
+        table.add_row(f"messages {status}", f"{count:,}")
+    tables.show(console, "Phones", table)
 
 
 def _by_grouping(statuses: Iterable[IpStatus]) -> dict[tuple[str, str], GroupingStatus]:

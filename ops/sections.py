@@ -84,6 +84,8 @@ class Listeners(Section, frozen=True):
 
     sms_proxy: PortOrNone = 0
     warmup: PortOrNone = 0
+    signalhouse: PortOrNone = 0
+    trucopilot: PortOrNone = 0
 
     def __post_init__(self) -> None:
         if len(set(self.ports.values())) < len(self.ports):

@@ -13,6 +13,7 @@ from typing import Final, Self, TypeVar
 import msgspec
 
 from signalbox.actors.license_key import LicenseKey
+from signalbox.ops.callback_section import Callbacks
 from signalbox.ops.configfile import ConfigFile, SettingsError, explained
 from signalbox.ops.entries import (
     Application,
@@ -28,6 +29,7 @@ from signalbox.ops.entries import (
     read_links,
     read_pools,
 )
+from signalbox.ops.phone_sections import Phones, Signalhouse, Trucopilot, Websockets
 from signalbox.ops.sections import (
     Actors,
     Database,
@@ -59,6 +61,7 @@ AnySection = TypeVar("AnySection", bound=Section)
 SECTIONS: Final = (
     "server",
     "listeners",
+    "websockets",
     "database",
     "journal",
     "leases",
@@ -72,6 +75,10 @@ SECTIONS: Final = (
     "statistic_exporter",
     "actors",
     "warmup",
+    "phones",
+    "signalhouse",
+    "trucopilot",
+    "callbacks",
 )
 LISTS: Final = ("applications", "links", "pools", "filters", "ip_pools", "groupings")
 
@@ -93,6 +100,7 @@ class Settings(Section, frozen=True, kw_only=True):
 
     server: Server = Server()
     listeners: Listeners = Listeners()
+    websockets: Websockets = Websockets()
     database: Database = Database()
     journal: Journal = Journal()
     leases: Leases = Leases()
@@ -106,6 +114,10 @@ class Settings(Section, frozen=True, kw_only=True):
     statistic_exporter: StatisticExporter = StatisticExporter()
     actors: Actors = Actors()
     warmup: Warmup = Warmup()
+    phones: Phones = Phones()
+    signalhouse: Signalhouse = Signalhouse()
+    trucopilot: Trucopilot = Trucopilot()
+    callbacks: Callbacks = Callbacks()
     applications: tuple[Application, ...] = ()
     links: tuple[Link, ...] = ()
     pools: tuple[Pool, ...] = ()
@@ -135,6 +147,7 @@ class Settings(Section, frozen=True, kw_only=True):
         return cls(
             server=_reachable(read("server", Server), config, environ),
             listeners=read("listeners", Listeners),
+            websockets=read("websockets", Websockets),
             database=read("database", Database),
             journal=read("journal", Journal),
             leases=read("leases", Leases),
@@ -148,6 +161,10 @@ class Settings(Section, frozen=True, kw_only=True):
             statistic_exporter=read("statistic_exporter", StatisticExporter),
             actors=read("actors", Actors),
             warmup=read("warmup", Warmup),
+            phones=read("phones", Phones),
+            signalhouse=read("signalhouse", Signalhouse),
+            trucopilot=read("trucopilot", Trucopilot),
+            callbacks=read("callbacks", Callbacks),
             applications=read_applications(config),
             links=(links := read_links(config, environ)),
             pools=read_pools(config, links),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from signalbox.actors.phone_tokens import is_ours
 from signalbox.actors.runtime import Actor
 from signalbox.actors.sending import Sending
 from signalbox.actors.users import Users
@@ -11,14 +12,16 @@ from signalbox.eventstore import tracing
 from signalbox.eventstore.quota import Quota
 from signalbox.http.app import create_app
 from signalbox.http.body import BodyReader
-from signalbox.http.limits import AllRequests, EachApplication
+from signalbox.http.limits import AllRequests, Each, EachApplication
 from signalbox.http.listeners import Listeners
 from signalbox.http.peer import Peers
+from signalbox.http.shared import SharedSend
 from signalbox.http.sms_proxy.routes import SmsProxy
 from signalbox.ops import links as configured
 from signalbox.ops import readiness
 from signalbox.ops.configuration import server_config
 from signalbox.ops.parts import Parts
+from signalbox.ops.reads import PhoneReads
 from signalbox.ops.reload import BY, Reload
 from signalbox.ops.system import SystemSampler
 from signalbox.ops.traces import start_tracing
@@ -29,9 +32,13 @@ if TYPE_CHECKING:
     import falcon
 
     from signalbox.eventstore.log import EventLog
-    from signalbox.http.warmup.auth import Guard
+    from signalbox.http.app import Guard
+    from signalbox.http.signalhouse.routes import Signalhouse
+    from signalbox.http.trucopilot.routes import Trucopilot
     from signalbox.ops.entries import Pool
     from signalbox.ops.settings import Settings
+
+SEND: Final = "/api/v1/sms/send"
 
 
 def compose(settings: Settings, closing: ExitStack) -> Listeners:
@@ -63,13 +70,24 @@ def compose(settings: Settings, closing: ExitStack) -> Listeners:
     def app(routes: dict[str, object], *guards: Guard) -> falcon.App[Any, Any]:
         return create_app(routes, checks, all_requests, guards)
 
-    everything = {**sms_proxy.routes(), **warmup.routes(), **warmup_admin.routes()}
+    signalhouse, trucopilot = _phones(settings, parts, body, closing)
+    of_links, of_accounts = sms_proxy.routes(), signalhouse.routes()
+    everything = {
+        **of_links,
+        **of_accounts,
+        SEND: SharedSend(of_links[SEND], of_accounts[SEND], is_ours),
+        **warmup.routes(),
+        **warmup_admin.routes(),
+        **trucopilot.routes(),
+    }
     own = {
         "sms_proxy": lambda: app(sms_proxy.routes()),
         "warmup": lambda: app(warmup.routes(), warmup.guard(alone=True)),
+        "signalhouse": lambda: app(signalhouse.routes(), signalhouse.guard(alone=True)),
+        "trucopilot": lambda: app(trucopilot.routes(alone=True), trucopilot.guard(alone=True)),
     }
     return Listeners(
-        app(everything, warmup.guard()),
+        app(everything, warmup.guard(), signalhouse.guard(), trucopilot.guard()),
         {port: own[name]() for name, port in settings.listeners.ports.items()},
     )
 
@@ -117,6 +135,22 @@ def _sending(settings: Settings, parts: Parts) -> Sending:
         window_s=settings.sms.transaction_window_s,
         filters=parts.filters,
         require_license=parts.licenses.require_sending,
+    )
+
+
+def _phones(
+    settings: Settings, parts: Parts, body: BodyReader, closing: ExitStack
+) -> tuple[Signalhouse, Trucopilot]:
+    given = settings.signalhouse
+    each_account: Each[str] = Each(
+        lambda account: Quota(parts.log.pool, account, given.sends_per_s, given.sends_burst),
+        "account",
+    )
+    closing.callback(each_account.close)
+    reads = PhoneReads(parts.read_models, parts.seen, settings.projector.read_wait_s)
+    return (
+        parts.phones.signalhouse(reads, body, each_account),
+        parts.phones.trucopilot(reads, body),
     )
 
 

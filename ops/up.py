@@ -93,6 +93,9 @@ def _serve(settings: Settings, database_runs: Callable[[], bool], demo: Demo | N
         foreman.add_process(name, _shell(name, *config), env=environment)
     if demo is not None:
         foreman.add_process("smsc", _shell("demo-smsc", "--port", str(demo.port)), env=environment)
+    if demo is not None and demo.with_phone:
+        arguments, secret = demo.phone(settings.server.url)
+        foreman.add_process("phone", _shell(*arguments), env={**environment, **secret})
     if not sys.stdin.isatty():
         signal.signal(signal.SIGHUP, lambda *_: foreman.hang_up(RELOADING))
     foreman.loop()

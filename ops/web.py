@@ -11,12 +11,14 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 import gevent
+import msgspec
 from gunicorn import glogging
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from prometheus_client import multiprocess
 from typing_extensions import override
 
+from signalbox.http.channel import ChannelLimits
 from signalbox.http.worker import Limits, Worker
 from signalbox.ops.reload import read_again
 from signalbox.ops.surfaces import compose
@@ -53,6 +55,7 @@ class Gateway(BaseApplication):  # type: ignore[misc]
             server.connections_per_ip_max,
             server.trusted_proxies,
         )
+        self.channel_limits = ChannelLimits(**msgspec.structs.asdict(settings.websockets))
         super().__init__()
 
     @override

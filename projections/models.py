@@ -2,7 +2,15 @@
 
 from typing import Final
 
-from signalbox.projections import accounts, activity, dashboard, links, messages
+from signalbox.projections import (
+    accounts,
+    activity,
+    dashboard,
+    links,
+    messages,
+    phone_messages,
+    phones,
+)
 from signalbox.projections import warmup as warmups
 
 PROJECTIONS: Final = (
@@ -12,4 +20,6 @@ PROJECTIONS: Final = (
     dashboard.PROJECTION,
     accounts.PROJECTION,
     warmups.PROJECTION,
+    phone_messages.PROJECTION,
+    phones.PROJECTION,
 )

@@ -28,6 +28,10 @@ from signalbox.projections import (
     dashboard,
     links,
     messages,
+    phone_counts,
+    phone_messages,
+    phone_views,
+    phones,
     warmup_views,
 )
 from signalbox.projections import warmup as warmups
@@ -35,7 +39,7 @@ from signalbox.projections.outcomes import MINUTE_S, MINUTES_KEPT
 from signalbox.projections.projection import SCHEMA, use
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import date, tzinfo
 
     from signalbox.eventstore.log import EventLog
@@ -45,6 +49,14 @@ if TYPE_CHECKING:
     from signalbox.projections.dashboard import Figures, Statistics
     from signalbox.projections.links import LinkRow
     from signalbox.projections.messages import MessageInfo
+    from signalbox.projections.phone_counts import PhoneStats
+    from signalbox.projections.phone_views import (
+        MessageQuery,
+        NumberQuery,
+        PhoneFigures,
+        PhoneMessageView,
+    )
+    from signalbox.projections.phones import PhoneRow, SimsView
     from signalbox.projections.projection import Cursor
     from signalbox.projections.warmup import IpRow
     from signalbox.projections.warmup_views import IpHistory, IpStatus
@@ -150,6 +162,50 @@ class ReadModels:
         """Return an address's days so far between two local dates; None when it has none."""
         with self._reading() as cursor:
             return warmup_views.find_history(cursor, self._now_s(), zone, ip, since, until)
+
+    def phone_messages(
+        self, owner: str, query: MessageQuery
+    ) -> tuple[list[PhoneMessageView], bool]:
+        """Return a page of an owner's messages, and whether there is more behind it."""
+        with self._reading() as cursor:
+            page, has_more = phone_views.find_page(cursor, owner, query)
+        return phone_views.with_content(self._log, owner, page), has_more
+
+    def numbered_messages(self, owner: str, query: NumberQuery) -> list[PhoneMessageView]:
+        """Return a page of an owner's numbered messages."""
+        with self._reading() as cursor:
+            page = phone_views.find_numbered(cursor, owner, query)
+        return phone_views.with_content(self._log, owner, page)
+
+    def phone_stats(self, owner: str) -> PhoneStats:
+        """Return what an owner's phones carried until now."""
+        with self._reading() as cursor:
+            return phone_counts.find_stats(cursor, owner, self._now_s())
+
+    def phone_figures(self) -> PhoneFigures:
+        """Return the phones and messages of all owners together."""
+        with self._reading() as cursor:
+            return phone_views.find_figures(cursor)
+
+    def phones(self, owner: str) -> list[PhoneRow]:
+        """Return an owner's phones, those seen last first."""
+        with self._reading() as cursor:
+            return phones.find_phones(cursor, owner)
+
+    def phone_sims(self, owner: str) -> SimsView:
+        """Return the SIMs of an owner's phones."""
+        with self._reading() as cursor:
+            return phones.find_sims(cursor, owner)
+
+    def last_phone(self, owner: str, peer_digests: Iterable[str]) -> dict[str, str]:
+        """Return which phone last spoke with each number that any did, by the numbers' digests."""
+        with self._reading() as cursor:
+            return phone_messages.find_phones(cursor, owner, peer_digests)
+
+    def due(self, now_s: float, limit: int) -> list[str]:
+        """Return the streams of open messages to phones whose time is over, the oldest first."""
+        with self._reading() as cursor:
+            return phone_messages.find_due(cursor, now_s, limit)
 
     def lag_s(self) -> float:
         """Return the age of the oldest event that is not projected yet, 0.0 when there is none."""

@@ -42,6 +42,16 @@ STATUSES: Final[Mapping[type[domain.Refused], HTTPStatus]] = {
     domain.GroupingExists: HTTPStatus.BAD_REQUEST,
     domain.UnknownGrouping: HTTPStatus.NOT_FOUND,
     domain.TenantErased: HTTPStatus.FORBIDDEN,
+    domain.EmailTaken: HTTPStatus.BAD_REQUEST,
+    domain.InvalidInvite: HTTPStatus.BAD_REQUEST,
+    domain.TooManyPhones: HTTPStatus.BAD_REQUEST,
+    domain.UnknownPhone: HTTPStatus.NOT_FOUND,
+    domain.TooManyLines: HTTPStatus.TOO_MANY_REQUESTS,
+    domain.UnknownTenant: HTTPStatus.NOT_FOUND,
+    domain.UnknownMailAccount: HTTPStatus.BAD_REQUEST,
+    domain.CannotActivateBatch: HTTPStatus.BAD_REQUEST,
+    domain.TenantHasTooMuch: HTTPStatus.BAD_REQUEST,
+    domain.BounceHostMissing: HTTPStatus.BAD_REQUEST,
 }
 
 

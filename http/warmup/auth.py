@@ -50,7 +50,7 @@ class Guard:
         self._gate = gate
         self._is_ours = is_ours
 
-    def process_request(self, req: Request, _resp: falcon.Response) -> None:
+    def process_request(self, req: Request, resp: falcon.Response) -> None:  # noqa: ARG002
         """Let the request go on. Raises: `Denied`."""
         # The router, too, takes any number of slashes for one.
         if self._is_ours(req.path.lstrip("/").partition("/")[0]):

@@ -5,6 +5,7 @@ from typing import Final
 
 import gevent
 import pytest
+from support.history import rows
 
 from signalbox.actors import streams
 from signalbox.actors.streams import Streams
@@ -14,6 +15,7 @@ from signalbox.domain.sending_ip import WarmupGroupingRemoved, WarmupIpRemoved
 from signalbox.eventstore.errors import Unavailable
 from signalbox.eventstore.journal import Append, Journal, Write
 from signalbox.eventstore.log import EventLog
+from signalbox.eventstore.recorder import InboxRow
 
 STREAM: Final = "ip-192.0.2.1"
 NEWS: Final = WarmupIpRemoved()
@@ -109,6 +111,27 @@ def test_many_in_one_process_take_turns_without_conflicts(counters: Streams[int]
     at_once = [gevent.spawn(counters.change, STREAM, decide) for _ in range(20)]
     gevent.joinall(at_once, timeout=20, raise_error=True)
     assert (calls, counters.newest(STREAM)) == (20, 40)
+
+
+def test_what_was_decided_is_returned_and_stored_for_its_tenant(
+    counters: Streams[int], event_log: EventLog
+) -> None:
+    assert counters.change(STREAM, append_one, tenant_id="tenant", by="b") == (NEWS,)
+    assert counters.change(STREAM, lambda _state, _now_s: ()) == ()
+    (stored,) = event_log.read(STREAM)
+    assert (stored.tenant_id, stored.by) == ("tenant", "b")
+
+
+def test_what_closes_a_stream_takes_it_from_its_inbox(
+    event_log: EventLog, journal: Journal, database_url: str
+) -> None:
+    until_two = Streams(event_log, journal, 0, count, is_open=lambda state: state < 2)
+    row = InboxRow("phones-1", "push", STREAM)
+    journal.write(Append(writes=(), inbox=(row,)))
+    until_two.change(STREAM, append_one)
+    assert rows(database_url, "SELECT stream_id FROM signalbox.inbox") == [(STREAM,)]
+    until_two.change(STREAM, append_one)
+    assert rows(database_url, "SELECT stream_id FROM signalbox.inbox") == []
 
 
 def test_news_of_streams_nobody_asked_for_are_not_kept(

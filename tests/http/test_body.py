@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signalbox.http.body import DEPTH_MAX, BadBody, convert, parse
+from signalbox.http.body import DEPTH_MAX, BadBody, convert, fields, parse
+from signalbox.http.errors import Failure
 
 
 class Wanted(msgspec.Struct):
@@ -17,6 +18,12 @@ class Wanted(msgspec.Struct):
     number: Annotated[int, msgspec.Meta(ge=1)] = 1
     text: str = ""
     flag: bool = False
+
+
+class Needed(msgspec.Struct):
+    """A part of a body."""
+
+    name: str
 
 
 def refusal(octets: bytes) -> str:
@@ -131,3 +138,49 @@ def test_octets_are_json_or_refused(octets: bytes) -> None:
     except BadBody:
         return
     octets.decode()
+
+
+# As surfaces of phones read them
+
+
+@pytest.mark.parametrize(
+    ("octets", "status", "error"),
+    [
+        (b"{", 400, "invalid request body: not valid JSON"),
+        (b"[]", 400, "invalid request body: expected a JSON object"),
+        (b'{"number":1,"number":2}', 400, "invalid request body: a name occurs twice"),
+        (b'{"number":"1"}', 422, "number: expected int, got str"),
+        (b'{"number":0}', 422, "number: expected int >= 1"),
+        (b'{"text":"\\u0000"}', 422, "invalid request body: NUL in a string"),
+        (b'{"text":"\\ud800"}', 422, "invalid request body: lone surrogate in a string"),
+    ],
+)
+def test_a_field_that_is_wrong_is_told_from_what_is_no_object(
+    octets: bytes, status: int, error: str
+) -> None:
+    with pytest.raises(Failure) as caught:
+        fields(octets, Wanted)
+    assert (caught.value.status, caught.value.error) == (status, error)
+
+
+def test_a_field_that_is_missing_is_named_with_where_it_belongs() -> None:
+    class Outer(msgspec.Struct):
+        members: list[Needed]
+
+    for octets, error in (
+        (b"{}", "members: required"),
+        (b'{"members":[{"name":"a"},{}]}', "members[1].name: required"),
+        (b'{"members":[{"name":1}]}', "members[0].name: expected str, got int"),
+    ):
+        with pytest.raises(Failure) as caught:
+            fields(octets, Outer)
+        assert caught.value.error == error
+
+
+def test_what_can_not_be_stored_is_mended_on_request() -> None:
+    octets = b'{"text":"a\\u0000\\ud800b \\ud83d\\ude00","other":[{"\\u0000":"\\udfff"}]}'
+    assert fields(octets, Wanted, mend=True).text == "a\ufffd\ufffdb 😀"
+    assert parse(octets, mend=True) == {
+        "text": "a\ufffd\ufffdb 😀",
+        "other": [{"\ufffd": "\ufffd"}],
+    }

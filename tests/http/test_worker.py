@@ -12,7 +12,7 @@ import gevent
 import pytest
 from support.sms_proxy import TOKEN, Surface
 
-from signalbox.http import body, worker
+from signalbox.http import body, handler
 from signalbox.http.worker import Handler, Limits, Server
 
 LIMITS: Final = Limits(header_timeout_s=0.3, header_line_octets_max=1_000)
@@ -132,7 +132,7 @@ def test_an_idle_connection_is_not_a_slow_head(connect: Open) -> None:
 
 
 def test_a_silent_connection_is_closed(connect: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "IDLE_S", 0.2)
+    monkeypatch.setattr(handler, "IDLE_S", 0.2)
     started_s = time.monotonic()
     assert exchange(connect(), GET).count(b"200 OK") == 1
     assert exchange(connect()) == b""
@@ -148,7 +148,7 @@ def test_who_leaves_in_the_middle_of_a_head_is_not_answered(connect: Open) -> No
 
 def test_a_slow_body_is_408(connect: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body, "GRACE_S", 0.2)
-    monkeypatch.setattr(worker, "LINGER_S", 0.2)
+    monkeypatch.setattr(handler, "LINGER_S", 0.2)
     answer = exchange(connect(), SEND + b"Content-Length: 100\r\n\r\n{")
     assert status_of(answer) == 408
     assert b"request body too slow" in answer
@@ -274,7 +274,7 @@ def test_an_accident_in_the_server_is_logged_and_answered(
     answer = exchange(connect(), LAST_GET.replace(b"/healthy", b"/broken"))
     assert status_of(answer) == 500
     assert [(record.name, record.message) for record in caplog.records] == [
-        ("signalbox.http.worker", "answer failed")
+        ("signalbox.http.handler", "answer failed")
     ]
 
 

@@ -6,16 +6,21 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Final
 
 import gevent
+import pytest
 from support.histories import record
+from support.phone_histories import OWNER, PHONE, SENT, queued, tell
 from support.sms_proxy import ROW
 
+from signalbox.domain.phone import PhoneConnected, SimCard, SimsReported
 from signalbox.domain.ramp import Schedule
 from signalbox.domain.sending_ip import WarmupIpAdded
+from signalbox.eventstore.errors import Unavailable
 from signalbox.eventstore.log import EventLog
-from signalbox.ops.reads import OwnReads, WarmupReads
+from signalbox.ops.reads import OwnReads, PhoneReads, WarmupReads
 from signalbox.projections.building import build
 from signalbox.projections.links import LinkRow
 from signalbox.projections.models import PROJECTIONS
+from signalbox.projections.phone_views import MessageQuery, NumberQuery
 from signalbox.projections.projector import Projector
 from signalbox.projections.readers import ReadModels
 
@@ -83,3 +88,29 @@ def test_of_what_is_warmed_up_a_process_reads_its_own_writes(event_log: EventLog
     assert found is not None
     assert [day.target for day in found.groupings["&a"]] == [7]
     assert reads.history("10.0.0.2", date(2025, 8, 3), date(2025, 8, 9)) is None
+
+
+def test_of_phones_a_process_reads_its_own_writes(event_log: EventLog) -> None:
+    models = ReadModels(event_log)
+    sims = (SimCard(0, "+491"),)
+    with closing(Projector(event_log, PROJECTIONS)) as projector:
+        projector.prepare()
+        tell(event_log, "1", queued(number=1), SENT)
+        connected = PhoneConnected(OWNER, PHONE, 1, "web-1")
+        position = record(event_log, "phone-1", connected, SimsReported(OWNER, PHONE, 1, sims))
+        reads = PhoneReads(models, lambda: position, 5)
+        building = gevent.spawn_later(0.1, build, projector)
+        (phone,) = reads.phones(OWNER)
+        building.get()
+    assert (phone.online, phone.number) == (True, "+491")
+    assert reads.sims(OWNER).live == [*sims]
+    page, has_more = reads.messages(OWNER, MessageQuery(limit=1))
+    assert ([view.status for view in page], has_more) == (["sent"], False)
+    assert reads.numbered(OWNER, NumberQuery(limit=1)) == page
+    assert reads.stats(OWNER).by_status["sent"] == 1
+
+
+def test_of_phones_what_can_not_be_read_is_unavailable(event_log: EventLog) -> None:
+    reads = PhoneReads(ReadModels(event_log), lambda: 0, 0)
+    with pytest.raises(Unavailable, match="not built yet"):
+        reads.stats(OWNER)

@@ -7,7 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 from support.histories import CONFIGURED, T0, dead_letters, record, record_messages, rows_of
+from support.phone_histories import OWNER, PHONE, PUSHED, queued, received, tell
 
+from signalbox.domain.phone import PhoneConnected
 from signalbox.domain.ramp import Schedule
 from signalbox.domain.sending_day import Outcome, VolumeReserved, VolumeSettled, stream_of
 from signalbox.domain.sending_ip import WarmupIpAdded, WarmupIpReplaced, WarmupPaused
@@ -18,9 +20,12 @@ from signalbox.ops.sections import Warmup
 from signalbox.ops.settings import Settings
 from signalbox.projections.building import build, scratch_schema
 from signalbox.projections.models import PROJECTIONS
+from signalbox.projections.phone_counts import STATUSES
+from signalbox.projections.phone_views import PhoneFigures
 from signalbox.projections.projector import Projector
 from signalbox.projections.readers import ReadModels
 
+NO_PHONES = PhoneFigures(phones=0, online=0, messages=dict.fromkeys(STATUSES, 0))
 SECRET_KEY = "a secret key for tests, long enough"
 
 
@@ -45,7 +50,7 @@ def test_a_replay_shows_the_figures_recorded_then(event_log: EventLog) -> None:
     build(projector)
     for position, at, figures, links in then:
         look = replay.look_back(event_log, position, at, 3, UTC)
-        assert look == replay.Look(figures, links, [])
+        assert look == replay.Look(figures, links, [], NO_PHONES)
     projector.close()
 
 
@@ -133,6 +138,28 @@ def test_where_nothing_is_warmed_up_nothing_is_said_of_it(
     record_messages(event_log, 1)
     assert replay.run(settings, "9") == 0
     assert "Warm-ups" not in capsys.readouterr().out
+
+
+def test_the_command_prints_what_phones_carried_by_then(
+    settings: Settings, event_log: EventLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(event_log, "phone-1", PhoneConnected(OWNER, PHONE, 1, "web-1"))
+    tell(event_log, "a", queued(), PUSHED)
+    until = tell(event_log, "b", received())
+    tell(event_log, "c", received())
+    assert replay.run(settings, str(until)) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["online", "1"] in lines
+    assert ["messages", "sending", "1"] in lines
+    assert ["messages", "received", "1"] in lines
+
+
+def test_where_nobody_uses_a_phone_nothing_is_said_of_phones(
+    settings: Settings, event_log: EventLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record_messages(event_log, 1)
+    assert replay.run(settings, "9") == 0
+    assert "Phones" not in capsys.readouterr().out
 
 
 def test_a_replay_leaves_no_trace(settings: Settings, event_log: EventLog) -> None:

@@ -7,8 +7,10 @@ import pytest
 
 from signalbox.domain.groupings import PUBLISHED_DOMAINS, PUBLISHED_MX_HOSTS
 from signalbox.domain.warmup_status import WarmupStatus
+from signalbox.http.channel import ChannelLimits
 from signalbox.ops.entries import Application, Filter, Grouping, IpPool, Link
 from signalbox.ops.settings import SECTIONS, Settings, SettingsError
+from signalbox.ops.web import Gateway
 
 EXAMPLE = Path(__file__).parents[2] / "signalbox.example.toml"
 LINK = '[[links]]\nid = {id}\nname = "a"\nhost = "smsc"\nport = 2775\nsystem_id = "me"\n'
@@ -100,6 +102,12 @@ def test_the_server_is_reached_on_loopback_when_it_listens_everywhere(tmp_path: 
         ('[server]\ntrusted_proxies = ["10.0.0.1/8"]\n', "trusted_proxies: 10.0.0.1/8 has host"),
         ("[leases]\nrenew_s = 8\n", "line 2: leases.renew_s: renew_s + safety_s must stay below"),
         ('[database]\nurl = "mysql://x"\n', "line 2: database.url: expected postgresql://"),
+        (
+            "[websockets]\nping_s = 80\n",
+            "line 2: websockets.ping_s: must stay below silence_s (75)",
+        ),
+        ('[websockets]\nallowed_origins = ["a.example"]\n', "allowed_origins: expected such as"),
+        ('[websockets]\nallowed_origins = ["https://a.example/x"]\n', "expected such as https://"),
         ("[links]\nid = 1\n", "line 1: links: expected an array of tables: [[links]]"),
         ("[[links]]\nid = 1\n", "line 1: links[0].name: missing, and there is no default"),
     ],
@@ -502,3 +510,10 @@ def test_words_of_a_status_may_be_others(tmp_path: Path) -> None:
 def test_two_surfaces_do_not_share_a_port_of_their_own(tmp_path: Path) -> None:
     text = "[listeners]\nwarmup = 8090\nsms_proxy = 8090\n"
     assert "listeners.warmup: two surfaces have the same port" in refusal(tmp_path, text)
+
+
+def test_what_is_set_for_websockets_is_what_the_server_gets(tmp_path: Path) -> None:
+    assert Gateway(load(tmp_path, "")).channel_limits == ChannelLimits()
+    text = '[websockets]\nsilence_s = 60\nallowed_origins = ["https://a.example"]\n'
+    limits = Gateway(load(tmp_path, text)).channel_limits
+    assert limits == ChannelLimits(silence_s=60, allowed_origins=("https://a.example",))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from support.histories import T0_S
+from support.phone_histories import Seen
 
 from signalbox.eventstore.log import EventLog
 from signalbox.projections.models import PROJECTIONS
@@ -22,3 +23,8 @@ def projector(event_log: EventLog) -> Iterator[Projector]:
 @pytest.fixture
 def models(event_log: EventLog) -> ReadModels:
     return ReadModels(event_log, now_s=lambda: T0_S + 1.5)
+
+
+@pytest.fixture
+def seen(event_log: EventLog, projector: Projector, models: ReadModels) -> Seen:
+    return Seen(event_log, projector, models)

@@ -159,4 +159,4 @@ def test_many_users_of_many_tenants_are_few_queries(
     event_log.tenant_keys.forget()
     borrowings.clear()
     assert {user.user_id: user.email for user in models.users()} == emails
-    assert len(borrowings) == 3
+    assert len(borrowings) == 2

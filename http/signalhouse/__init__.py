@@ -1,0 +1,1 @@
+"""Phones as SMS gateways of an account: the Signalhouse API."""

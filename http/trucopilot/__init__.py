@@ -1,0 +1,1 @@
+"""Organisations' phones as SMS gateways, over HTTP and WebSockets."""
