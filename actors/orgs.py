@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from signalbox.actors.memory import Memory
 from signalbox.actors.org_guard import OrgGuard, OrgLimits
 from signalbox.actors.streams import Streams
+from signalbox.actors.turns import Turns
 from signalbox.domain import org as domain
 from signalbox.domain.errors import InvalidField, WrongSecret
 from signalbox.eventstore import metrics
@@ -25,6 +26,7 @@ from signalbox.eventstore import metrics
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from signalbox.actors.org_guard import Visit
     from signalbox.actors.passwords import Passwords
     from signalbox.domain.names import Event
     from signalbox.domain.org import Org
@@ -56,6 +58,7 @@ class Orgs:
         self._guard = OrgGuard(event_log, limits)
         self._streams: Streams[Org | None] = Streams(event_log, journal, None, _evolve)
         self._key = os.urandom(32)
+        self._turns: Turns[bytes] = Turns()
         self._verified_until_s: Memory[bytes, float] = Memory(REMEMBERED_MAX, absence_s=0.0)
 
     def authenticate(self, org_id: str, secret: str, *, peer: str) -> str | None:
@@ -74,13 +77,8 @@ class Orgs:
             return None
         self._guard.require_open(visit)
         if not self._is_verified(org_id, secret):
-            if not self._matches(org, secret):
-                self._lock(org_id, is_due=self._guard.failed(visit))
-                raise WrongSecret
-            # Guesses that ran at the same time as this one may have used up the attempts.
-            visit = self._guard.arrive(org_id, peer)
-            self._guard.require_open(visit)
-            self._remember(org_id, secret)
+            with self._turns.of(self._digest(org_id, secret)):
+                visit = self._verify(org, secret, visit, peer)
         self._guard.succeeded(visit)
         return domain.owner_of(org_id)
 
@@ -104,6 +102,20 @@ class Orgs:
         owner = self.authenticate(org_id, secret, peer=peer)
         assert owner is not None, "somebody claimed it"
         return owner
+
+    def _verify(self, org: Org, secret: str, visit: Visit, peer: str) -> Visit:
+        """Compare a secret, and count it if it is wrong. Raises: as `authenticate`."""
+        org_id = visit.org_id
+        if self._is_verified(org_id, secret):
+            return visit  # By somebody who was before this one.
+        if not self._matches(org, secret):
+            self._lock(org_id, is_due=self._guard.failed(visit))
+            raise WrongSecret
+        # Guesses that ran at the same time as this one may have used up the attempts.
+        visit = self._guard.arrive(org_id, peer)
+        self._guard.require_open(visit)
+        self._remember(org_id, secret)
+        return visit
 
     def _require_claimable(self, org_id: str) -> None:
         limits = self._limits

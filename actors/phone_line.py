@@ -6,6 +6,7 @@ dialect's socket ──▶ LiveLine: report_sims, heard, ready, disconnect (acto
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
@@ -22,6 +23,7 @@ LineKey = tuple[str, int]
 """A phone and its connection: the number alone is not unique among phones."""
 
 ANY_SIM: Final = -1
+HANDED_MAX: Final = 1_000
 
 
 class LineEnd(Enum):
@@ -87,8 +89,7 @@ class Timing:
 class HeldLine:
     """A line whose socket this process holds. `connected_s` by the monotonic clock.
 
-    `handed` are the messages that went over it and are not settled yet. Nothing goes over it before
-    it `is_ready`, nor once it `is_over`.
+    Nothing goes over it before it `is_ready`, nor once it `is_over`.
     """
 
     owner: str
@@ -102,12 +103,21 @@ class HeldLine:
     sims: tuple[SimCard, ...] | None = None
     is_ready: bool = False
     is_over: bool = False
-    handed: set[str] = field(default_factory=set)
+    _handed: OrderedDict[str, None] = field(default_factory=OrderedDict)
 
     @property
     def key(self) -> LineKey:
         """What tells it from all other lines."""
         return self.phone_id, self.connection
+
+    def hands_over(self, stream_id: str) -> bool:
+        """Note that a message goes over it; False when it did before, as far as it remembers."""
+        if stream_id in self._handed:
+            return False
+        self._handed[stream_id] = None
+        if len(self._handed) > HANDED_MAX:
+            self._handed.popitem(last=False)
+        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

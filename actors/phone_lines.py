@@ -15,8 +15,6 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final, get_args
 
-import gevent
-
 from signalbox.actors.phone_farewells import Farewell, Farewells
 from signalbox.actors.phone_line import (
     LOST_BY,
@@ -32,6 +30,7 @@ from signalbox.actors.phone_queue_messages import Followed, LinesChanged
 from signalbox.actors.phone_queues import PhoneQueues
 from signalbox.actors.phone_registry import Registry
 from signalbox.actors.phone_rows import PhoneRows
+from signalbox.actors.phone_watch import PhoneWatch
 from signalbox.actors.streams import Streams
 from signalbox.domain import phone as domain
 from signalbox.domain import phone_message as messages
@@ -41,7 +40,7 @@ from signalbox.eventstore import metrics
 from signalbox.eventstore.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from signalbox.actors.phone_feeder import LastPhone
     from signalbox.domain.names import Event
@@ -56,7 +55,6 @@ __all__ = ["Line", "LineEnd", "LiveLine", "OnlineLine", "PhoneLines", "PushedSms
 log = logging.getLogger(__name__)
 
 PHONE_EVENTS: Final = names_of(*get_args(domain.Event))
-STALL_S: Final = 1.0
 
 
 class PhoneLines:
@@ -96,7 +94,9 @@ class PhoneLines:
             partial(self._end, reason=LineEnd.OVERLOAD),
             self._timing,
         )
-        self._watch = gevent.spawn(self._look_around)
+        self._watch = PhoneWatch(
+            self._registry, self._rows, self._farewells, self._queues, self._timing
+        )
 
     def connect(
         self,
@@ -174,7 +174,7 @@ class PhoneLines:
     def close(self) -> None:
         """End all lines, and store that within a few seconds."""
         self._is_closing = True
-        self._watch.kill()
+        self._watch.close()
         for held in self._registry.own():
             self._end(held, LineEnd.SHUTDOWN)
         self._queues.close()
@@ -203,14 +203,7 @@ class PhoneLines:
             tenant_id=held.owner,
             by=held.phone_id,
         )
-        if held.is_over:
-            return
-        held.sims = sims
-        self._rows.touch(held)
-        self._end_same_phones(held.owner, held.key, sims)
-        if self._registry.is_outdated(held):
-            self._end(held, LineEnd.REPLACED)
-        self._queues.tell(held.owner, LinesChanged())
+        self._has_sims(held, sims)
 
     def leave(self, held: HeldLine, reason: Lost) -> None:
         """Take a line away and have its end stored."""
@@ -245,6 +238,16 @@ class PhoneLines:
             self._end(outdated, LineEnd.REPLACED)
         if self._is_closing:
             self._end(held, LineEnd.SHUTDOWN)
+
+    def _has_sims(self, held: HeldLine, sims: tuple[SimCard, ...]) -> None:
+        if held.is_over:
+            return
+        held.sims = sims
+        self._rows.touch(held)
+        self._end_same_phones(held.owner, held.key, sims)
+        if self._registry.is_outdated(held):
+            self._end(held, LineEnd.REPLACED)
+        self._queues.tell(held.owner, LinesChanged())
 
     def _end(self, held: HeldLine, reason: LineEnd) -> None:
         if not held.is_over:
@@ -299,38 +302,6 @@ class PhoneLines:
         )
         if self._registry.see(line):
             self._queues.tell(owner, LinesChanged())
-
-    def _look_around(self) -> None:
-        """Keep the view of other processes' lines right, and store the end of lost ones."""
-        looked_s = monotonic()
-        sweep_at_s = looked_s + self._timing.renew_s
-        while True:
-            gevent.sleep(self._timing.look_s)
-            try:
-                self._look_at_others()
-                expired = self._rows.expired() if monotonic() >= sweep_at_s else None
-            except Unavailable as error:
-                log.info("lines can't be read", extra={"error": error.reason})
-                continue
-            before_s, looked_s = looked_s, monotonic()
-            if looked_s - before_s > self._timing.look_s + STALL_S:
-                # Others could renew nothing either while the store was away: they get the time.
-                sweep_at_s = looked_s + self._timing.ttl_s
-            elif expired is not None:
-                self._sweep(expired)
-                sweep_at_s = looked_s + self._timing.renew_s
-
-    def _look_at_others(self) -> None:
-        owners = self._registry.owners()
-        seen = self._rows.elsewhere(owners) if owners else []
-        for owner in self._registry.see_all(seen):
-            self._queues.tell(owner, LinesChanged())
-
-    def _sweep(self, expired: Iterable[OnlineLine]) -> None:
-        for line in expired:
-            if self._registry.line(*line.key) is None:
-                stream_id = domain.stream_of(line.phone_id, line.connection / 1000)
-                self._farewells.say(Farewell(line.owner, line.key, stream_id, "lost"))
 
 
 def _online(held: HeldLine) -> OnlineLine:

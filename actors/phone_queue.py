@@ -11,6 +11,7 @@ is let go of: the inbox keeps it, and every change of lines looks through the in
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -50,6 +51,7 @@ log = logging.getLogger(__name__)
 
 BY: Final = "gateway"
 RETRY_S: Final = 0.5
+SETTLED_MAX: Final = 500  # more than one read brings
 WAITING_MAX: Final = 400
 WAITING_ENOUGH: Final = 50  # to have in hand while no line has room
 
@@ -63,15 +65,19 @@ class PhoneQueue(Actor):
         self._rules = rules
         self._parts = parts
         self._number = 0
+        self._storing: dict[str, Tracked] = {}
 
     @override
     def restore(self) -> None:
-        """Begin anew, with nothing in hand; the inbox has it all."""
+        """Begin anew, with nothing in hand; the inbox has it all.
+
+        What was being stored may be stored by now, so it is read before anything is done with it.
+        """
         self._in_flight = InFlight()
         self._waiting: dict[str, Tracked] = {}
-        self._storing: dict[str, Tracked] = {}
-        self._settled: set[str] = set()
+        self._settled: OrderedDict[str, None] = OrderedDict()
         self._doubtful: set[str] = set()
+        self._parts.feeder.reread(self._storing)
         self._lines_changed()
         self._tell_self(Pump())
 
@@ -109,25 +115,31 @@ class PhoneQueue(Actor):
         self._look_through()
         now_s = monotonic()
         for held in self._parts.registry.own(self._owner):
-            if held.sims is None and now_s < held.connected_s + SIMS_WAIT_S:
-                self.tell_later(held.connected_s + SIMS_WAIT_S - now_s, LinesChanged())
+            wait_s = held.connected_s + SIMS_WAIT_S - now_s
+            if held.is_ready and held.sims is None and wait_s > 0:
+                self.tell_later(wait_s, LinesChanged())
 
     def _take_scanned(self, scanned: Scanned) -> None:
         self._is_fetching = False
         self._after = scanned.seq
         self._more = scanned.more or self._news
         for tracked in scanned.messages:
-            if tracked.stream_id not in self._waiting and tracked.stream_id not in self._storing:
+            in_hand = (self._waiting, self._storing, self._settled)
+            if not any(tracked.stream_id in one for one in in_hand):
                 self._take(tracked)
 
     def _take_reread(self, reread: Reread) -> None:
         before = {one: self._storing.pop(one, None) for one in reread.asked}
         for tracked in reread.found:
             known = before[tracked.stream_id]
-            if known is not None:
-                tracked.last_phone_id = known.last_phone_id
-                tracked.pushed_sims = known.pushed_sims
+            if known is None:
+                continue  # Its push was stored after all, and the phone has it.
+            tracked.last_phone_id = known.last_phone_id
+            tracked.pushed_sims = known.pushed_sims
             self._take(tracked)
+            held = self._line_of(tracked)
+            if held is not None and tracked.message.is_open:
+                self._hand_over(held, tracked)
 
     def _take(self, tracked: Tracked) -> None:
         """Line a message up, unless it is with a phone whose line is there."""
@@ -135,16 +147,19 @@ class PhoneQueue(Actor):
         if not message.is_open or message.peer == ERASED:
             return
         key = message.phone_id, message.connection
-        held = self._parts.registry.line(*key)
         others = self._parts.registry.others(self._owner)
-        if not message.attempts or not (held or any(one.key == key for one in others)):
+        is_with_phone = self._line_of(tracked) or any(one.key == key for one in others)
+        if not message.attempts or not is_with_phone:
             self._waiting[tracked.stream_id] = tracked
             return
         ago_s = max(0.0, self._now_s() - message.pushed_at_s)
         if ago_s < self._parts.confirm_s:
             self._in_flight.put(tracked.stream_id, key, monotonic() - ago_s)
-        if held is not None:
-            self._hand_over(held, tracked)
+
+    def _line_of(self, tracked: Tracked) -> HeldLine | None:
+        """Return the line of this process that a message was pushed over last, if it is there."""
+        message = tracked.message
+        return self._parts.registry.line(message.phone_id, message.connection)
 
     def _follow(self, recorded: Recorded) -> None:
         event, stream_id = recorded.event, recorded.stream_id
@@ -158,10 +173,9 @@ class PhoneQueue(Actor):
     def _settle(self, stream_id: str) -> None:
         self._waiting.pop(stream_id, None)
         self._in_flight.drop(stream_id)
-        if stream_id in self._storing:
-            self._settled.add(stream_id)
-        for held in self._parts.registry.own(self._owner):
-            held.handed.discard(stream_id)
+        self._settled[stream_id] = None  # It may be among what was read just before.
+        if len(self._settled) > SETTLED_MAX:
+            self._settled.popitem(last=False)
 
     # what goes out
 
@@ -236,8 +250,6 @@ class PhoneQueue(Actor):
         tracked, error = stored.tracked, stored.result.exception
         if self._storing.get(tracked.stream_id) is not tracked:
             return  # It was restored meanwhile, and looks through the inbox.
-        is_settled = tracked.stream_id in self._settled
-        self._settled.discard(tracked.stream_id)
         if isinstance(error, Conflict):
             self._in_flight.drop(tracked.stream_id)
             self._parts.feeder.reread([tracked.stream_id])
@@ -245,7 +257,7 @@ class PhoneQueue(Actor):
             self._doubt(tracked, error)
         else:
             del self._storing[tracked.stream_id]
-            if tracked.message.is_open and not is_settled:
+            if tracked.message.is_open and tracked.stream_id not in self._settled:
                 self._hand_over(stored.held, tracked)
 
     def _doubt(self, tracked: Tracked, error: BaseException) -> None:
@@ -258,9 +270,8 @@ class PhoneQueue(Actor):
 
     def _hand_over(self, held: HeldLine, tracked: Tracked) -> None:
         """Give a message to the phone that it was stored for, once over each line."""
-        if held.is_over or tracked.stream_id in held.handed:
+        if held.is_over or not held.hands_over(tracked.stream_id):
             return
-        held.handed.add(tracked.stream_id)
         message = tracked.message
         metrics.PHONE_PUSHES.labels("first" if message.attempts == 1 else "again").inc()
         sms = PushedSms(

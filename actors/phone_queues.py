@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 import gevent
+from gevent.lock import BoundedSemaphore
 
 from signalbox.actors.phone_feeder import PhoneFeeder
 from signalbox.actors.phone_pace import Buckets
@@ -47,6 +48,7 @@ class PhoneQueues:
         timing: Timing,
     ) -> None:
         self._rules_of = rules_of
+        self._starting = BoundedSemaphore()
         self._running: dict[str, pykka.ActorRef[PhoneQueue]] = {}
         self._feeder = PhoneFeeder(log_, self.tell, self._news, last_phone)
         self._parts = Parts(
@@ -61,10 +63,11 @@ class PhoneQueues:
 
     def start(self, owner: str) -> None:
         """Start an owner's queue, unless it runs."""
-        ref = self._running.get(owner)
-        if ref is None or not _listens(ref):
-            rules = self._rules_of(owner)
-            self._running[owner] = PhoneQueue.start(owner, rules, self._parts)
+        with self._starting:  # To start an actor lets others run: of two queues one would be lost.
+            ref = self._running.get(owner)
+            if ref is None or not _listens(ref):
+                rules = self._rules_of(owner)
+                self._running[owner] = PhoneQueue.start(owner, rules, self._parts)
 
     def stop(self, owner: str) -> None:
         """Stop an owner's queue; what it has in hand stays in the inbox."""

@@ -71,7 +71,7 @@ class Asked:
     tenant_id: str
     by: str
     request_id: str
-    beside: Callable[[Sequence[Event]], Beside]
+    beside: Callable[[Sequence[Event]], Beside] = lambda _: Beside()
 
 
 class Streams(Generic[S]):

@@ -16,7 +16,9 @@ from signalbox.domain import (
     inbound,
     invite,
     link,
+    mail,
     mail_instance,
+    mail_usage,
     message,
     numbering,
     once,
@@ -25,6 +27,7 @@ from signalbox.domain import (
     phone_account,
     phone_message,
     rejection,
+    reports,
     sending_day,
     sending_ip,
     session,
@@ -56,10 +59,13 @@ Event = (
     | invite.Event
     | webhook.Event
     | callback.Event
+    | mail.Event
+    | mail_usage.UsageTaken
     | tenant.Event
     | tenant.TenantKeyOwner
     | mail_instance.Event
     | mail_instance.BouncePolled
+    | reports.Event
 )
 
 EVENT_CLASSES: Final[dict[str, type[Event]]] = {
@@ -150,10 +156,25 @@ EVENT_CLASSES: Final[dict[str, type[Event]]] = {
     "tenant.dispatch_activated.1": tenant.DispatchActivated,
     "tenant.account_set.1": tenant.MailAccountSet,
     "tenant.account_removed.1": tenant.MailAccountRemoved,
-    "tenant_key.given.1": tenant.TenantKeyOwner,
-    "mail_instance.updated.1": mail_instance.InstanceUpdated,
-    "mail_instance.bounces_reloaded.1": mail_instance.BouncesReloaded,
-    "mail_instance.bounces_polled.1": mail_instance.BouncePolled,
+    "tenant.key_given.1": tenant.TenantKeyOwner,
+    "mail.queued.1": mail.MailQueued,
+    "mail.replaced.1": mail.MailReplaced,
+    "mail.rejected.1": mail.MailRejected,
+    "mail.attempted.1": mail.MailAttempted,
+    "mail.sent.1": mail.MailSent,
+    "mail.deferred.1": mail.MailDeferred,
+    "mail.failed.1": mail.MailFailed,
+    "mail.in_doubt.1": mail.MailInDoubt,
+    "mail.bounced.1": mail.MailBounced,
+    "mail.pec_receipt_recorded.1": mail.PecReceiptRecorded,
+    "mail.pec_acceptance_missed.1": mail.PecAcceptanceMissed,
+    "mail.deleted.1": mail.MailDeleted,
+    "mail.usage_taken.1": mail_usage.UsageTaken,
+    "instance.updated.1": mail_instance.InstanceUpdated,
+    "instance.bounces_reloaded.1": mail_instance.BouncesReloaded,
+    "instance.bounces_polled.1": mail_instance.BouncePolled,
+    "reports.acknowledged.1": reports.ReportsAcknowledged,
+    "reports.postponed.1": reports.SyncPostponed,
 }
 
 NAMES: Final[dict[type[Event], str]] = {cls: name for name, cls in EVENT_CLASSES.items()}

@@ -69,7 +69,8 @@ class ReportStatus:
     """A phone said what became of it, at `at_s` (Unix); `phone_id` "" when any phone may say it.
 
     Its clock is believed between what is known of the message already and now. With
-    `overrides_failure` a good word after a bad one counts for a message of one segment.
+    `overrides_failure` a good word after a bad one counts for a message of one segment, with
+    `keeps_success` a bad word after a good one never does.
     """
 
     status: Reported
@@ -77,6 +78,7 @@ class ReportStatus:
     phone_id: str = ""
     error: str = ""
     overrides_failure: bool = False
+    keeps_success: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,8 +365,10 @@ def _report(message: PhoneMessage, command: ReportStatus, at_s: float) -> tuple[
 def _follows(message: PhoneMessage, command: ReportStatus) -> bool:
     """Tell whether a report moves a message on; a part that failed spoils a long one for good."""
     match message.status:
-        case "queued" | "sending" | "sent":
+        case "queued" | "sending":
             return True
+        case "sent":
+            return not (command.keeps_success and command.status == "failed")
         case "failed":
             if message.is_guess or command.overrides_failure:
                 return command.status != "failed" and (message.is_guess or message.segments == 1)

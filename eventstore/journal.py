@@ -59,6 +59,7 @@ class Write:
 class Append:
     """What is written together or not at all.
 
+    Inbox rows of `done` streams go, and those of the numbers in `taken`, if they are there still.
     `wait_s` bounds how long the store may be away before the caller gets `Unavailable`; None waits
     for ever, for events that tell of something that has happened already.
     """
@@ -70,6 +71,7 @@ class Append:
     fence: Fence | None = None
     inbox: Sequence[InboxRow] = ()
     done: Sequence[str] = ()
+    taken: Sequence[int] = ()
     submitted: Sequence[SubmittedPart] = ()
     wait_s: float | None = None
 

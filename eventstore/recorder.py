@@ -58,10 +58,11 @@ _REQUIRE_PREDECESSORS: Final[LiteralString] = """
             WHERE originator_id = w.id AND originator_version = w.version)), %s)
 """
 _INBOX: Final[LiteralString] = """
-    INSERT INTO signalbox.inbox (actor_id, kind, stream_id)
-    SELECT * FROM unnest(%b::text[], %b::text[], %b::text[])
+    INSERT INTO signalbox.inbox (actor_id, kind, stream_id, due_s)
+    SELECT * FROM unnest(%b::text[], %b::text[], %b::text[], %b::float8[])
 """
 _DONE: Final[LiteralString] = "DELETE FROM signalbox.inbox WHERE stream_id = ANY(%s)"
+_TAKEN: Final[LiteralString] = "DELETE FROM signalbox.inbox WHERE seq = ANY(%s)"
 _SUBMITTED: Final[LiteralString] = """
     INSERT INTO signalbox.submitted_parts (account, smsc_key, stream_id, part)
     SELECT * FROM unnest(%b::text[], %b::text[], %b::text[], %b::int[])
@@ -78,11 +79,15 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class InboxRow:
-    """Work for the owner of `actor_id`: the stream that holds it and what kind of work it is."""
+    """Work for the owner of `actor_id`: the stream that holds it and what kind of work it is.
+
+    It is not wanted before `due_s` (Unix seconds; 0: at once), if its owner goes by that.
+    """
 
     actor_id: str
     kind: str
     stream_id: str
+    due_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +102,21 @@ class SubmittedPart:
 
 @dataclass(slots=True)
 class Beside:
-    """Rows written in the transaction of the events; `done` ones go before `inbox` ones come."""
+    """Rows written in the transaction of the events; `done` ones go before `inbox` ones come.
+
+    `done` names streams, whatever row they have; `taken` these rows and no later ones.
+    """
 
     fences: set[Fence] = field(default_factory=set)
     inbox: list[InboxRow] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
+    taken: list[int] = field(default_factory=list)
     submitted: list[SubmittedPart] = field(default_factory=list)
 
     @property
     def rows(self) -> bool:
         """True when there is anything to write, even without an event."""
-        return bool(self.inbox or self.done or self.submitted)
+        return bool(self.inbox or self.done or self.taken or self.submitted)
 
 
 @dataclass(eq=False)
@@ -231,10 +240,17 @@ def _predecessors(events: Sequence[StoredEvent]) -> tuple[list[str], list[int]]:
 def _write_beside(connection: psycopg.Connection[TupleRow], beside: Beside) -> None:
     if beside.done:
         connection.execute(_DONE, (beside.done,))
+    if beside.taken:
+        connection.execute(_TAKEN, (beside.taken,))
     if inbox := beside.inbox:
         connection.execute(
             _INBOX,
-            ([r.actor_id for r in inbox], [r.kind for r in inbox], [r.stream_id for r in inbox]),
+            (
+                [row.actor_id for row in inbox],
+                [row.kind for row in inbox],
+                [row.stream_id for row in inbox],
+                [row.due_s for row in inbox],
+            ),
         )
     if parts := beside.submitted:
         connection.execute(

@@ -140,6 +140,12 @@ MIGRATIONS: Final[tuple[LiteralString, ...]] = (
     );
     CREATE INDEX inbox_callbacks_idx ON signalbox.inbox (actor_id, seq) WHERE kind = 'callback';
     """,
+    """
+    ALTER TABLE signalbox.inbox ADD COLUMN due_s double precision NOT NULL DEFAULT 0;
+    CREATE INDEX inbox_tenants_idx ON signalbox.inbox (actor_id, seq)
+        WHERE actor_id LIKE 'tenant-%';
+    CREATE INDEX inbox_due_idx ON signalbox.inbox (actor_id, kind, due_s) WHERE due_s > 0;
+    """,
 )
 
 

@@ -60,5 +60,6 @@ def rows_beside(batch: Iterable[Waiting]) -> Beside:
             beside.fences.add(append.fence)
         beside.inbox += append.inbox
         beside.done += append.done
+        beside.taken += append.taken
         beside.submitted += append.submitted
     return beside

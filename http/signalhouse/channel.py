@@ -134,16 +134,10 @@ class DeviceSocket:
                 channel.close(Close.TOO_MANY, "too many unauthenticated connections")
                 return ""
             text = channel.receive_first()
-        if text is None:
-            return ""
-        try:
-            frame = frames.read(text)
-        except Failure:
-            frame = frames.Ping()
-        if isinstance(frame, frames.Auth):
-            return frame.api_key
-        channel.close(Close.BAD_CREDENTIAL, "the first frame must be auth")
-        return ""
+        credential = "" if text is None else frames.key_in(text)
+        if not credential:
+            channel.close(Close.BAD_CREDENTIAL, "the first frame must be auth")
+        return credential
 
     def _connect(self, visit: Visit, credential: str, channel: Channel) -> None:
         """Have the phone connected until its socket is closed. Raises: `Failure`."""

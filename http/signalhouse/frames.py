@@ -17,6 +17,7 @@ from msgspec import Meta
 from signalbox.domain.phone import SIMS_MAX, SimCard
 from signalbox.http import body
 from signalbox.http.context import encode
+from signalbox.http.errors import Failure
 from signalbox.http.moments import iso
 from signalbox.http.signalhouse import wire
 from signalbox.http.signalhouse.ids import message_id
@@ -96,6 +97,15 @@ def read(text: str) -> Frame:
     # A lone surrogate can't come: it is no UTF-8.
     frame: Frame = body.fields(text.encode(), Frame, mend=True)
     return frame
+
+
+def key_in(text: str) -> str:
+    """Return the key that an `auth` frame shows, "" for any other frame."""
+    try:
+        frame = read(text)
+    except Failure:
+        return ""
+    return frame.api_key if isinstance(frame, Auth) else ""
 
 
 def send_sms(sms: PushedSms) -> bytes:

@@ -24,7 +24,7 @@ AUTH: Final = Tag("Auth API", "Accounts, log-in and tokens.")
 SMS: Final = Tag("SMS API", "Messages of an account.")
 DEVICE: Final = Tag("Device API", "Phones of an account.")
 GATEWAY: Final = Tag("Gateway API", "For the app on the phone.")
-WEBHOOK: Final = Tag("Webhook API", "Callbacks about what happens.")
+OWN: Final = Tag("Account API", "Another key, and callbacks about what happens.")
 
 ANYBODY: Final[Security] = ()
 ACCOUNT: Final[Security] = ({"account": []},)
@@ -207,24 +207,30 @@ GATEWAY_ROWS: Final = (
     ),
 )
 
-WEBHOOK_ROWS: Final = (
+ACCOUNT_ROWS: Final = (
+    Row(
+        route=("POST", "/account/key"),
+        tag=OWN,
+        summary="Replace the account's key; phones that use it have to be paired again",
+        good=answers.NewKey,
+    ),
     Row(
         route=("GET", "/account/webhook"),
-        tag=WEBHOOK,
+        tag=OWN,
         summary="Tell where callbacks go",
         good=answers.WebhookShown,
         refusals=(404,),
     ),
     Row(
         route=("PUT", "/account/webhook"),
-        tag=WEBHOOK,
+        tag=OWN,
         summary="Have callbacks sent to a URL; the secret that signs them is shown once",
         good=answers.WebhookShown,
         body=wire.PutWebhook,
     ),
     Row(
         route=("DELETE", "/account/webhook"),
-        tag=WEBHOOK,
+        tag=OWN,
         summary="Have no callbacks sent any more",
         good=answers.Succeeded,
     ),
@@ -233,7 +239,7 @@ WEBHOOK_ROWS: Final = (
 
 def operations() -> Operations:
     """Return the whole table."""
-    rows = (*AUTH_ROWS, *SMS_ROWS, *DEVICE_ROWS, *GATEWAY_ROWS, *WEBHOOK_ROWS)
+    rows = (*AUTH_ROWS, *SMS_ROWS, *DEVICE_ROWS, *GATEWAY_ROWS, *ACCOUNT_ROWS)
     return {(row.route[0], PREFIX + row.route[1]): _operation(row) for row in rows}
 
 

@@ -54,6 +54,23 @@ class QrCode:
         resp.data = encode(answers.qr_code(image_of(pairing), api_key))
 
 
+class Key:
+    """`POST /api/v1/account/key`, which is ours; a body is not looked at."""
+
+    def __init__(self, gate: Gate, accounts: Accounts) -> None:
+        self._gate = gate
+        self._accounts = accounts
+
+    def on_post(self, req: Request, resp: falcon.Response) -> None:
+        """Answer with another key; the one before is worthless, phones that use it are cut off."""
+        caller = self._gate(req)
+        api_key = self._accounts.replace_key(
+            caller.account_id, by=caller.by, request_id=req.context.request_id
+        )
+        resp.set_header("Cache-Control", "no-store")
+        resp.data = encode(answers.NewKey(api_key))
+
+
 def pairing_of(url: str, api_key: str) -> Pairing:
     """Return what a phone has to know of the gateway at `url`."""
     scheme, _, rest = url.rstrip("/").partition("://")

@@ -12,7 +12,7 @@ from signalbox.http.signalhouse.auth import Gate
 from signalbox.http.signalhouse.channel import DeviceSocket
 from signalbox.http.signalhouse.openapi import TITLE, document
 from signalbox.http.signalhouse.operations import PREFIX
-from signalbox.http.signalhouse.pairing import QrCode
+from signalbox.http.signalhouse.pairing import Key, QrCode
 from signalbox.http.signalhouse.webhooks import Webhook
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class Signalhouse:
         return {
             **swagger.routes(FOLDER, TITLE, document),
             **{PREFIX + path: resource for path, resource in below.items()},
+            f"{PREFIX}/account/key": Key(self._gate, self.accounts),
             f"{PREFIX}/account/webhook": Webhook(self._gate, self.webhooks, self.body),
             SOCKET: socket,
             PREFIX + SOCKET: socket,

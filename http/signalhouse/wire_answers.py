@@ -1,6 +1,7 @@
 """Answers about accounts and their phones. Names, shapes and order are the API reference's.
 
-Ours, beside the reference's keys: a `refresh_token` with a first token, and all about webhooks.
+Ours, beside the reference's keys: a `refresh_token` with a first token, and all about webhooks and
+other keys.
 Times are ISO 8601 in UTC; what is not known is null.
 """
 
@@ -85,6 +86,12 @@ class QrCode(msgspec.Struct, frozen=True):
 
     success: Done
     qr_code: Annotated[str, Meta(pattern="^data:image/png;base64,")]
+    api_key: str
+
+
+class NewKey(msgspec.Struct, frozen=True):
+    """The account's key from now on."""
+
     api_key: str
 
 

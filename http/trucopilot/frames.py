@@ -104,7 +104,7 @@ class SendResult(msgspec.Struct, tag_field="type", tag="send_result"):
         if self.success:
             return ReportStatus(status="sent", at_s=self._at_s(), overrides_failure=True)
         error = (self.error or "")[:ERROR_CHARS_MAX]
-        return ReportStatus(status="failed", at_s=time.time(), error=error)
+        return ReportStatus(status="failed", at_s=time.time(), error=error, keeps_success=True)
 
     def _at_s(self) -> float:
         match self.sent_at:

@@ -17,8 +17,9 @@ connected by a WebSocket; applications read those texts and send others.
 
 Everything belongs to an organisation: an `org_id` and a `secret_key`, claimed by whoever uses the
 pair first. The secret goes into the header `X-Secret-Key`, or else into the body or, where it is
-shown, the path. Ten wrong secrets lock an organisation for five minutes. Bodies are read as JSON
-whatever they are declared as; names that nobody asked for are ignored.
+shown, the path. Ten wrong secrets lock an organisation for five minutes, unless configured
+otherwise. Bodies are read as JSON whatever they are declared as; names that nobody asked for are
+ignored.
 """
 
 

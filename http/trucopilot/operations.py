@@ -34,7 +34,9 @@ KEY: Final = SecurityScheme(
     ),
 )
 MONITORING: Final = Tag("Health", "For probes.")
-PHONE: Final = Tag("Phone", "For the app on a phone.")
+PHONE: Final = Tag(
+    "Phone", "For the app on a phone. The frames of its WebSocket are listed in /llms.txt."
+)
 APPS: Final = Tag("Messages", "For whoever reads and sends.")
 CALLBACKS: Final = Tag("Webhooks", "Where an organisation is told what happens; ours.")
 
@@ -196,7 +198,7 @@ CONNECT: Final = Row(
     summary="Connect a phone (WebSocket)",
     description=(
         "Without credentials in the request the first frame must be `auth`, within 10 seconds. "
-        "The first connection claims the organisation. The frames are listed in /llms.txt."
+        "The first connection claims the organisation."
     ),
     security=ANYWHERE,
     good=None,

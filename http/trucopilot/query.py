@@ -111,8 +111,8 @@ def _ids(req: Request) -> tuple[int, ...]:
     if text is None:
         return ()
     ids = tuple(_numeral("ids", part.strip()) for part in text.split(","))
-    if len(ids) > LIMIT_MAX:
-        raise bad(f"ids: expected {LIMIT_MAX} at most")
+    if len(ids) > LIMIT_MAX or 0 in ids:
+        raise bad(f"ids: expected numbers from 1, {LIMIT_MAX} at most")
     return ids
 
 

@@ -26,12 +26,9 @@ if TYPE_CHECKING:
     from signalbox.http.peer import Peers
     from signalbox.http.trucopilot.ports import Lines, Messages, Orgs, Reads, Webhooks
 
-WORDS: Final = frozenset(
-    {
-        "webhook", "messages", "send", "sims", "websocket", "webhooks",
-        "docs", "openapi.json", "llms.txt",
-    }
-)  # fmt: skip
+WHOLE: Final = frozenset({"webhook", "websocket", "docs", "openapi.json", "llms.txt"})
+BEGINNINGS: Final = frozenset({"messages", "send", "sims", "webhooks", "docs"})
+"""First words of paths: with nothing behind them, and with something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +95,8 @@ class Shape:
 
     def process_request(self, req: Request, resp: falcon.Response) -> None:  # noqa: ARG002
         """Choose the form by the first word of the path."""
-        if self._alone or req.path.lstrip("/").partition("/")[0] in WORDS:
+        word, _, rest = req.path.strip("/").partition("/")
+        if self._alone or word in (BEGINNINGS if rest else WHOLE):
             req.context.failure = {}
             req.context.phrase = body_of
 

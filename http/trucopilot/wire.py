@@ -38,12 +38,12 @@ _SEPARATORS: Final = re.compile(r"[ ().-]")
 _RECIPIENT: Final = re.compile(r"\+?[0-9*#]{3,20}")
 _DATE: Final = re.compile(r"[0-9]{1,16}")
 
-# Told in the schema only: a refusal says more than that a pattern was not met.
+# Told in the schema only: a refusal says more than that a pattern was not met. Empty is not given.
 OrgId = Annotated[
     str,
     Meta(
         description="3 to 64 letters, digits, hyphens and underscores",
-        extra_json_schema={"pattern": f"^{ORG_ID.pattern}$"},
+        extra_json_schema={"pattern": f"^({ORG_ID.pattern})?$"},
         examples=["myorg"],
     ),
 ]
@@ -51,7 +51,7 @@ SecretKey = Annotated[
     str,
     Meta(
         description="12 to 50 printable ASCII characters",
-        extra_json_schema={"pattern": f"^{SECRET.pattern}$"},
+        extra_json_schema={"pattern": f"^({SECRET.pattern})?$"},
         examples=["my-secret-key-123"],
     ),
 ]

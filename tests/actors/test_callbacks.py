@@ -27,7 +27,7 @@ from signalbox.domain.callback import CallbackAbandoned, CallbackDelivered, Call
 from signalbox.domain.errors import InvalidField
 from signalbox.domain.inbound import MoReceived
 from signalbox.domain.webhook import CallbackMissed, CallbacksTakenAgain, WebhookDisabled, stream_of
-from signalbox.eventstore.journal import Journal
+from signalbox.eventstore.journal import Append, Journal, Write
 from signalbox.eventstore.leases import partition_of
 from signalbox.eventstore.log import EventLog
 
@@ -165,6 +165,69 @@ def test_what_was_seen_twice_is_told_once(
     texts(again.journal, 2)
     eventually(lambda: len(receiver.calls) == 2)
     assert [call.json["data"]["text"] for call in receiver.calls] == ["text 1", "text 2"]
+
+
+@pytest.mark.usefixtures("hasty")
+def test_who_takes_over_with_an_old_cursor_sends_what_waits_once(
+    event_log: EventLog, start_relay: StartRelay, receiver: Receiver, database_url: str
+) -> None:
+    receiver.answer = 503
+    relay = start_relay()
+    relay.webhooks.configure(OWNER, receiver.url)
+    texts(relay.journal, *range(10))
+    eventually(lambda: len(told(event_log)) == 10)
+    relay.close()
+    rows(database_url, "UPDATE signalbox.cursors SET position = 0 RETURNING name")
+    receiver.calls.clear()
+    receiver.answer = 200
+    start_relay()
+    eventually(lambda: [one[-1] for one in told(event_log)] == ["Delivered"] * 10)
+    assert len(receiver.calls) == 10
+
+
+def test_what_somebody_else_recorded_is_taken_into_account(
+    event_log: EventLog, start_relay: StartRelay, receiver: Receiver
+) -> None:
+    relay = start_relay()
+    relay.webhooks.configure(OWNER, receiver.url)
+
+    def record(call: Call) -> int:
+        failed = CallbackFailed(attempt=1, status=500, reason="", next_at_s=0.0)
+        write = Write(domain.stream_of(call.event_id), 2, [failed], OWNER)
+        relay.journal.write(Append(writes=[write]))
+        return 200
+
+    receiver.answer = record
+    texts(relay.journal, 1)
+    eventually_equal(lambda: told(event_log), [["Queued", "Failed", "Delivered"]])
+    assert events_of(event_log, CallbackDelivered) == [CallbackDelivered(attempt=2, status=200)]
+    assert len(receiver.calls) == 1
+
+
+def test_streams_that_can_not_be_read_are_put_aside_and_delay_nobody(
+    start_relay: StartRelay, receiver: Receiver, database_url: str
+) -> None:
+    relay = start_relay()
+    relay.webhooks.configure(OWNER, receiver.url)
+    relay.close()
+    for stream_id, name in (("callback-x", "callback.queued.1"), ("mo-x", "mo.received.1")):
+        rows(
+            database_url,
+            "INSERT INTO signalbox.stored_events (originator_id, originator_version, topic, state)"
+            " VALUES (%s, 1, %s, 'null') RETURNING 1",
+            stream_id,
+            name,
+        )
+    inbox = "INSERT INTO signalbox.inbox (actor_id, kind, stream_id) VALUES (%s, 'callback', %s)"
+    rows(database_url, f"{inbox} RETURNING 1", stream_of(OWNER), "callback-x")
+    again = start_relay()
+    texts(again.journal, 1)
+    eventually(lambda: receiver.calls)
+    gevent.sleep(1.5)  # Time to stumble over them again.
+    letters = "SELECT reader, subject FROM signalbox.dead_letters ORDER BY 1"
+    parked = [("callback-outbox", "mo-x/1"), ("callbacks", "callback-x")]
+    assert rows(database_url, letters) == parked
+    assert len(receiver.calls) == 1
 
 
 @pytest.mark.usefixtures("hasty")

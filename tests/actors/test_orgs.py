@@ -39,8 +39,6 @@ HOME: Final = "192.0.2.1"
 AWAY: Final = "198.51.100.7"
 KEY: Final = "a secret key for tests, long enough"
 
-Start = "Callable[..., Orgs]"
-
 
 @dataclass
 class Counted:
@@ -424,6 +422,17 @@ def test_a_secret_is_compared_once_in_five_minutes(
     for _ in range(3):
         orgs.authenticate(ORG, SECRET, peer=HOME)
     assert passwords.compared == [SECRET]
+
+
+def test_many_phones_that_come_at_once_are_one_comparison(
+    start: Callable[..., Orgs], passwords: Counted
+) -> None:
+    claimed(start())
+    orgs = start()
+    tries = [gevent.spawn(orgs.authenticate, ORG, SECRET, peer=HOME) for _ in range(50)]
+    gevent.joinall(tries, raise_error=True)
+    assert passwords.compared == [SECRET]
+    assert orgs._turns._wanted == {}  # noqa: SLF001
 
 
 def test_a_remembered_secret_is_locked_out_like_any(start: Callable[..., Orgs]) -> None:

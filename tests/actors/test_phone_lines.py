@@ -195,6 +195,13 @@ def test_a_line_that_lives_is_not_swept(start: Start) -> None:
     assert (dev.ended, there.online(), reasons(here)) == ([], ["dev_1"], [])
 
 
+def test_a_process_does_not_sweep_its_own_lines(start: Start) -> None:
+    process = start(timing={"renew_s": 0.3, "ttl_s": 0.05, "look_s": 0.05})
+    dev = process.connect()
+    gevent.sleep(1)
+    assert (dev.ended, reasons(process)) == ([], [])
+
+
 def test_what_was_heard_of_a_phone_is_known_everywhere(start: Start) -> None:
     here, there = start(timing=QUICK), start()
     dev = here.connect()

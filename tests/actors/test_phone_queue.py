@@ -7,7 +7,7 @@ from typing import Any
 
 import gevent
 import pytest
-from gevent.event import AsyncResult
+from gevent.event import AsyncResult, Event
 from support.chaos_proxy import ChaosProxy
 from support.gateway import eventually, eventually_equal
 from support.history import rows
@@ -167,6 +167,39 @@ def test_a_message_that_changed_meanwhile_is_read_again(start: Start) -> None:
         patch.setattr(messages, "decide", decide)
         eventually_equal(lambda: dev.keys, [key])
     assert process.names(key) == ["OutboundQueued", "PhoneMessageArchived", "OutboundPushed"]
+
+
+@pytest.mark.parametrize("is_reported", [True, False])
+def test_what_was_read_before_it_was_pushed_is_not_pushed_again(
+    start: Start, monkeypatch: pytest.MonkeyPatch, *, is_reported: bool
+) -> None:
+    process = start(window=2)
+    dev = process.connect()
+    keys = process.queue("a", "b", "c")
+    eventually_equal(lambda: dev.keys, keys[:2])
+    gevent.sleep(0.1)
+    feeder = process.lines._queues._feeder  # noqa: SLF001  to hold up what it has read
+    tell, held_up, go_on = feeder._tell, [], Event()  # noqa: SLF001  same
+
+    def tell_late(owner: str, message: object) -> None:
+        held_up.append(message)
+        go_on.wait()
+        tell(owner, message)
+
+    monkeypatch.setattr(feeder, "_tell", tell_late)
+    dev.live.report_sims(ONE)
+    eventually(lambda: held_up)
+    process.report(keys[0])
+    eventually_equal(lambda: dev.keys, keys)
+    if is_reported:
+        process.report(keys[2])
+    go_on.set()
+    gevent.sleep(0.1)
+    process.report(keys[1])
+    is_quiet(dev)
+    assert dev.keys == keys
+    more = process.queue("d", "e") if is_reported else process.queue("d")
+    eventually_equal(lambda: dev.keys, [*keys, *more])
 
 
 def test_a_line_that_takes_no_push_ends_and_the_others_go_on(start: Start) -> None:
@@ -491,12 +524,42 @@ def test_a_phone_may_come_back_to_another_process(start: Start) -> None:
 
 def test_news_nobody_told_of_are_found(start: Start) -> None:
     deaf = start(is_deaf=True)
-    dev = deaf.connect()
+    dev = deaf.connect(is_ready=False, sims=ONE)
+    dev.live.ready()
     gevent.sleep(0.2)
     (key,) = deaf.queue("hello")
     eventually_equal(lambda: dev.keys, [key])
     (other,) = deaf.queue("again")
     eventually_equal(lambda: dev.keys, [key, other])
+
+
+def test_a_read_that_fails_is_tried_again(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = start()
+    dev = process.connect(is_ready=False, sims=ONE)
+    dev.live.ready()
+    gevent.sleep(0.1)
+    feeder, store = process.lines._queues._feeder, process.journal.append  # noqa: SLF001  to fail
+    fetch = feeder._fetch  # noqa: SLF001  same
+    failed: list[object] = []
+
+    def fail_once(query: Any, values: Any) -> Any:  # noqa: ANN401
+        if query not in failed:
+            failed.append(query)
+            raise Unavailable("away")
+        return fetch(query, values)
+
+    def refuse_once(append: Append) -> AsyncResult:
+        if append.writes[0].first_version == 2 and append not in failed:
+            failed.append(append)
+            monkeypatch.setattr(process.journal, "append", store)
+            raise Unavailable("journal is full")
+        return store(append)
+
+    monkeypatch.setattr(feeder, "_fetch", fail_once)
+    monkeypatch.setattr(process.journal, "append", refuse_once)
+    (key,) = process.queue("hello")
+    eventually_equal(lambda: dev.keys, [key])
+    assert len(failed) == 3
 
 
 def test_what_was_queued_while_the_store_was_away_from_here_comes_later(

@@ -8,7 +8,7 @@ import pytest
 from support.history import rows
 
 from signalbox.actors import streams
-from signalbox.actors.streams import Streams
+from signalbox.actors.streams import Beside, Streams
 from signalbox.domain.errors import UnknownIp
 from signalbox.domain.names import Event
 from signalbox.domain.sending_ip import WarmupGroupingRemoved, WarmupIpRemoved
@@ -132,6 +132,26 @@ def test_what_closes_a_stream_takes_it_from_its_inbox(
     assert rows(database_url, "SELECT stream_id FROM signalbox.inbox") == [(STREAM,)]
     until_two.change(STREAM, append_one)
     assert rows(database_url, "SELECT stream_id FROM signalbox.inbox") == []
+
+
+def test_what_goes_with_events_is_stored_with_them(
+    counters: Streams[int], event_log: EventLog, database_url: str
+) -> None:
+    row = InboxRow("somebody", "news", "other")
+    beside = Beside((Write("other", 1, (NEWS,)),), (row,))
+    counters.change(STREAM, append_one, beside=lambda events: beside if events else Beside())
+    assert [one.event for one in event_log.read("other")] == [NEWS]
+    assert rows(database_url, "SELECT stream_id FROM signalbox.inbox") == [("other",)]
+
+
+def test_nothing_goes_with_what_is_refused(
+    counters: Streams[int], event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "DECIDE_TRIES", 2)
+    beside = Beside((Write("other", 2, (NEWS,)),))  # version 1 is missing
+    with pytest.raises(Unavailable):
+        counters.change(STREAM, append_one, beside=lambda _: beside)
+    assert event_log.read(STREAM) == event_log.read("other") == []
 
 
 def test_news_of_streams_nobody_asked_for_are_not_kept(

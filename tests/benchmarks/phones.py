@@ -35,6 +35,7 @@ SOCKETS: Final = int(os.environ.get("BENCH_SOCKETS", "5000"))
 ACTIVE: Final = 500
 PHONES_EACH: Final = 50  # as many as an account may have
 TEXTS_PER_S: Final = 100
+PATIENCE_S: Final = 20.0
 SECONDS: Final = float(os.environ.get("BENCH_SECONDS", "10"))
 KIB: Final = 1024
 BAR_KIB: Final = 60
@@ -295,7 +296,9 @@ def _send_texts(job: dict[str, Any], arrived: dict[str, float]) -> dict[str, str
     began_s = time.monotonic()
     senders = 50
     gevent.joinall([gevent.spawn(write, n, senders) for n in range(senders)], raise_error=True)
-    gevent.sleep(1)
+    with gevent.Timeout(PATIENCE_S, exception=False):
+        while len(arrived) < len(sent):
+            gevent.sleep(0.1)
     pushes = sorted(arrived[text] - at_s for text, at_s in sent.items() if text in arrived)
     behind = sorted(arrived[text] - at_s for text, at_s in answered.items() if text in arrived)
     return {

@@ -292,6 +292,16 @@ def test_a_good_word_may_override_the_failure_of_a_short_text(
     assert state(*after).status == outcome
 
 
+def test_a_bad_word_may_come_too_late_after_a_good_one() -> None:
+    for queued in (QUEUED, LONG):
+        history = [queued, PUSHED, SENT]
+        (ignored,) = when(said("failed", keeps_success=True), given=history)
+        assert ignored == StatusReportIgnored(status="failed", current="sent", phone_id="dev_1")
+        history = [queued, PUSHED]
+        after = [*history, *when(said("failed", keeps_success=True), given=history)]
+        assert state(*after).status == "failed"
+
+
 def test_delivered_at_once_means_sent_at_the_same_time() -> None:
     for history in ([QUEUED], [QUEUED, PUSHED]):
         message = state(*history, DELIVERED)

@@ -8,7 +8,10 @@ from support.sms_proxy import ADMIN, BODY_OCTETS_MAX, USER, Surface
 
 from signalbox.domain.errors import Refused
 from signalbox.eventstore import metrics
+from signalbox.http.signalhouse import refusals as signalhouse
 from signalbox.http.sms_proxy.refusals import STATUSES
+from signalbox.http.trucopilot import refusals as trucopilot
+from signalbox.http.warmup import refusals as warmup
 
 
 def _all(cls: type[Refused]) -> Iterator[type[Refused]]:
@@ -17,8 +20,9 @@ def _all(cls: type[Refused]) -> Iterator[type[Refused]]:
         yield from _all(subclass)
 
 
-def test_every_refusal_of_the_domain_has_a_status() -> None:
-    assert set(STATUSES) == {cls for cls in _all(Refused) if cls.__module__.startswith("signalbox")}
+def test_every_refusal_of_the_domain_is_phrased_by_some_surface() -> None:
+    phrased = {*STATUSES, *warmup.ANSWERS, *signalhouse.STATUSES, *trucopilot.ANSWERS}
+    assert phrased == {cls for cls in _all(Refused) if cls.__module__.startswith("signalbox")}
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/api/v1/sms", "/api/v1/sms/send/more"])

@@ -350,6 +350,16 @@ def test_the_public_url_is_where_phones_are_sent() -> None:
 # What holds for all
 
 
+def test_a_key_can_be_replaced_and_is_worth_nothing_then(
+    client: falcon.testing.TestClient, account: Headers
+) -> None:
+    answer = client.simulate_post("/api/v1/account/key", headers=account)
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    assert list(answer.json) == ["api_key"]
+    for headers, status in ((account, 401), (bearer(answer.json["api_key"]), 200)):
+        assert client.simulate_get(f"{AUTH}/user", headers=headers).status_code == status
+
+
 @pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded"])
 def test_a_body_is_json_whatever_it_is_declared_as(
     client: falcon.testing.TestClient, account: Headers, content_type: str | None

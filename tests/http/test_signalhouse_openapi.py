@@ -35,6 +35,7 @@ PATCH /api/v1/sms/gateway/devices/{device_id}/sms-status
 """.splitlines()
 OURS: Final = """\
 DELETE /api/v1/device/{device_id}
+POST /api/v1/account/key
 GET /api/v1/account/webhook
 PUT /api/v1/account/webhook
 DELETE /api/v1/account/webhook

@@ -53,6 +53,7 @@ OF_ACCOUNTS: Final = (
     ("GET", f"{DEVICE}/list", None),
     ("DELETE", f"{DEVICE}/gw_1", None),
     ("POST", GATEWAY, {"device_name": "Pixel 6a"}),
+    ("POST", "/api/v1/account/key", None),
     ("GET", WEBHOOK, None),
     ("PUT", WEBHOOK, {"url": "https://example.com/"}),
     ("DELETE", WEBHOOK, None),

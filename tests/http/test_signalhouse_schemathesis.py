@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from support.fuzzing import CHECKS, accepted, ask
-from support.signalhouse import Surface
+from support.signalhouse import Surface, bearer, owner_of
 from support.websocket import serving
 
 if TYPE_CHECKING:
@@ -30,10 +30,11 @@ def document(surface: Surface) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}/signalhouse/openapi.json"
 
 
-def test_whoever_has_a_key_gets_described_answers(
+def test_whoever_has_a_token_gets_described_answers(
     document: str, surface: Surface, tmp_path: Path
 ) -> None:
-    answers = ask(document, tmp_path, surface.account(), checks=ALL_CHECKS)
+    token = bearer(f"access.{owner_of(surface.account())}")  # A key would get replaced.
+    answers = ask(document, tmp_path, token, checks=ALL_CHECKS)
     assert accepted(answers) >= {
         "GET /api/v1/auth/user",
         "POST /api/v1/sms/send",
@@ -42,6 +43,7 @@ def test_whoever_has_a_key_gets_described_answers(
         "GET /api/v1/sms/qr-code",
         "POST /api/v1/device/register",
         "GET /api/v1/device/list",
+        "POST /api/v1/account/key",
         "PUT /api/v1/account/webhook",
     }
 

@@ -17,6 +17,7 @@ from support.websocket import RawPeer, serving
 from signalbox.actors.phone_callers import Revoked
 from signalbox.actors.phone_line import LineEnd, PushedSms
 from signalbox.domain.errors import TooManyLines
+from signalbox.eventstore.errors import Unavailable
 from signalbox.http.channel import ChannelLimits
 from signalbox.http.signalhouse.frames import PONG
 
@@ -288,6 +289,18 @@ def test_the_phone_tells_its_sims(
         for sims in ([{}], [{"slot": -1}], [{"slot": 0}] * 17):
             say(peer, type="sims", sims=sims)
             assert hear(peer)["type"] == "error"
+
+
+def test_sims_that_can_not_be_stored_are_an_error(
+    surface: Surface, account: Headers, phone_id: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: object) -> None:
+        raise Unavailable("away")
+
+    with opened(url, phone_id, key_of(account)) as peer:
+        monkeypatch.setattr(live(surface), "report_sims", away)
+        say(peer, type="sims", sims=[])
+        assert hear(peer) == {"type": "error", "error": "service unavailable, try again"}
 
 
 def test_a_phone_that_says_nothing_more_is_silent(

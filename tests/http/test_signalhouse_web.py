@@ -181,8 +181,7 @@ def test_a_phone_that_is_removed_is_cut_off_in_every_process(
 
 def test_a_key_that_was_replaced_opens_and_holds_nothing(web: Web, account: Headers) -> None:
     phone = web.phone(account)
-    account_id = web.call("GET", "/auth/user", headers=account)["id"]
-    key = web.phones.accounts.replace_key(account_id, by="test", request_id="test")
+    key = web.call("POST", "/account/key", headers=account)["api_key"]
     assert phone.closed_with() == 4401
     assert web.ask("GET", "/auth/user", headers=account)[0] == 401
     renewed = {"Authorization": f"Bearer {key}"}

@@ -490,6 +490,7 @@ def test_a_plus_that_the_query_lost_is_not_missed(client: Client, surface: Surfa
         {"sim": "none"},
         {"ids": ""},
         {"ids": "5,,6"},
+        {"ids": "0"},
         {"ids": "5;6"},
         {"ids": ",".join(["5"] * 1_001)},
         {"updated_since": "yesterday"},

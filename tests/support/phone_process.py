@@ -203,8 +203,8 @@ class PhoneProcess:
         self._is_closed = True
         lines = self.lines
         feeder = lines._queues._feeder  # noqa: SLF001  no farewell
-        for greenlet in (lines._watch, lines._rows._greenlet, feeder._greenlet):  # noqa: SLF001
-            greenlet.kill()
+        for helper in (lines._watch, lines._rows, feeder):  # noqa: SLF001  same
+            helper._greenlet.kill()  # noqa: SLF001  same
         for ref in lines._queues._running.values():  # noqa: SLF001  same
             ref.stop()
         self.follower.close()

@@ -179,6 +179,17 @@ class FakeAccounts:
         self.tell(Revoked(what="phone", account_id=account_id, phone_id=phone_id))
         self.callers.pop(f"sh_device_{phone_id}", None)
 
+    def replace_key(self, account_id: str, *, by: str, request_id: str) -> str:
+        assert by
+        assert request_id
+        self._store.require()
+        before = next(key for key, one in self.callers.items()
+                      if (one.account_id, one.kind) == (account_id, "live"))  # fmt: skip
+        caller = self.callers.pop(before)
+        self.tell(Revoked(what="key", account_id=account_id, key_id=caller.key_id))
+        self.callers[f"{before}x"] = Caller(account_id, "live", key_id=f"{caller.key_id}x")
+        return f"{before}x"
+
     def on_revoked(self, watch: Callable[[Revoked], None]) -> None:
         self.watchers.append(watch)
 
@@ -478,9 +489,9 @@ class Surface:
         self.lines = FakeLines(self.store)
         self.webhooks = FakeWebhooks(self.store)
 
-    def app(self) -> falcon.App[Any, Any]:
-        """Return the WSGI application."""
-        surface = Signalhouse(
+    def surface(self) -> Signalhouse:
+        """Return the surface."""
+        return Signalhouse(
             accounts=self.accounts,
             messages=self.messages,
             lines=self.lines,
@@ -494,6 +505,10 @@ class Surface:
             strangers_per_ip_max=self.strangers_per_ip_max,
             bad_frames_per_minute_max=self.bad_frames_per_minute_max,
         )
+
+    def app(self) -> falcon.App[Any, Any]:
+        """Return the WSGI application."""
+        surface = self.surface()
         return create_app(surface.routes(), {}, self.limit, [surface.guard(alone=self.alone)])
 
     def client(self) -> falcon.testing.TestClient:

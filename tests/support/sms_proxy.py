@@ -335,8 +335,8 @@ class Surface:
     reads: FakeReads = field(default_factory=FakeReads)
     pools: Sequence[PoolRow] = ()
 
-    def app(self) -> "falcon.App[falcon.Request, falcon.Response]":
-        """Return the WSGI application."""
+    def routes(self) -> dict[str, object]:
+        """Return the resource of each path."""
         sms_proxy = SmsProxy(
             accounts=self.accounts,
             users=self.users,
@@ -356,7 +356,11 @@ class Surface:
             limiter=self.limiter,
             allowed_ips=self.allowed_ips,
         )
-        return create_app(sms_proxy.routes(), self.checks, self.limit)
+        return sms_proxy.routes()
+
+    def app(self) -> "falcon.App[falcon.Request, falcon.Response]":
+        """Return the WSGI application."""
+        return create_app(self.routes(), self.checks, self.limit)
 
     def client(self) -> falcon.testing.TestClient:
         """Return a client of it; every answer must be the described one."""
