@@ -31,7 +31,7 @@ class OrgLimits:
 
     claiming: Literal["open", "closed"] = "open"
     claimable: tuple[str, ...] = ()
-    claims_per_ip_max: int = 10
+    claims_per_ip_max: int = 100
     claims_window_s: float = 3_600
     failures_max: int = 10
     failures_window_s: float = 86_400

@@ -112,3 +112,6 @@ WARMUP_DELIVERED: Final = Gauge(
 WARMUP_DENIED: Final = Counter(
     "signalbox_warmup_denials", "Mail that had to wait for its address to warm up", ["reason"]
 )
+MAIL_SYNCS: Final = Counter(
+    "signalbox_mail_syncs", "Calls to the servers of mail tenants", ["outcome"]
+)

@@ -37,11 +37,16 @@ _PARAMETER: Final = re.compile(r"{(\w+)}")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What comes with one status: a body of one of these kinds, or text when there are none."""
+    """What comes with one status: a body of one of these kinds, or text when there are none.
+
+    `lines` is a media type that it may have instead, with an object in each line.
+    """
 
     kinds: tuple[type, ...]
     headers: Mapping[str, str] = field(default_factory=dict)
     """What each header of its own says."""
+
+    lines: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +201,10 @@ class _Answers(Response):
                     name: {"description": text, "schema": {"type": "string"}}
                     for name, text in answer.headers.items()
                 },
-                "content": _content(answer.kinds, naming_strategy),
+                "content": {
+                    **_content(answer.kinds, naming_strategy),
+                    **({answer.lines: {"schema": {"type": "string"}}} if answer.lines else {}),
+                },
             }
             for status, answer in self._answers.items()
         }

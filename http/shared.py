@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     import falcon
 
+    from signalbox.http.app import Guard
     from signalbox.http.context import Request
 
 BEARER: Final = "bearer "
@@ -45,3 +46,43 @@ class SharedSend:
             self._phones.on_post(req, resp)
         else:
             self._links.on_post(req, resp)
+
+
+@runtime_checkable
+class Tells(Protocol):
+    """A resource that tells how something stands."""
+
+    def on_get(self, req: Request, resp: falcon.Response) -> None:
+        """Tell."""
+
+
+class SharedStatus:
+    """`GET /status`: of the warm-up, or of the mail proxy for whoever shows one of its tokens."""
+
+    def __init__(self, warmup: object, mail: object) -> None:
+        assert isinstance(warmup, Tells), warmup
+        assert isinstance(mail, Tells), mail
+        self._warmup = warmup
+        self._mail = mail
+
+    def on_get(self, req: Request, resp: falcon.Response) -> None:
+        """Hand the request to the surface that is meant."""
+        meant = self._mail if means_mail(req) else self._warmup
+        meant.on_get(req, resp)
+
+
+class PassingMail:
+    """The warm-up's guard, which lets those pass who ask for the status of the mail proxy."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    def process_request(self, req: Request, resp: falcon.Response) -> None:
+        """Have the guard look at whatever may be the warm-up's."""
+        if not means_mail(req):
+            self._guard.process_request(req, resp)
+
+
+def means_mail(req: Request) -> bool:
+    """Tell whether a request is for the status of the mail proxy."""
+    return req.path.strip("/") == "status" and "HTTP_X_API_TOKEN" in req.env

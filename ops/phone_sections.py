@@ -86,7 +86,7 @@ class Trucopilot(Section, frozen=True):
     public_url: str = ""
     claiming: Literal["open", "closed"] = "open"
     claimable: tuple[Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{3,64}$")], ...] = ()
-    claims_per_ip_max: Count = 10
+    claims_per_ip_max: Count = 100
     claims_window_s: WholeSeconds = 3_600
     failures_max: Count = 10
     failures_window_s: WholeSeconds = 86_400

@@ -27,6 +27,7 @@ from signalbox.ops.system import SystemSampler
 from signalbox.ops.traces import start_tracing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from contextlib import ExitStack
 
     import falcon
@@ -67,8 +68,10 @@ def compose(settings: Settings, closing: ExitStack) -> Listeners:
     body = BodyReader(settings.server.body_bytes_max)
     warmup, warmup_admin = parts.warmups.surfaces(parts.read_models, parts.seen, body)
 
-    def app(routes: dict[str, object], *guards: Guard) -> falcon.App[Any, Any]:
-        return create_app(routes, checks, all_requests, guards)
+    def app(
+        routes: dict[str, object], *, guards: Iterable[Guard] = (), shapes: Iterable[Guard] = ()
+    ) -> falcon.App[Any, Any]:
+        return create_app(routes, checks, all_requests, guards, shapes)
 
     signalhouse, trucopilot = _phones(settings, parts, body, closing)
     of_links, of_accounts = sms_proxy.routes(), signalhouse.routes()
@@ -82,12 +85,18 @@ def compose(settings: Settings, closing: ExitStack) -> Listeners:
     }
     own = {
         "sms_proxy": lambda: app(sms_proxy.routes()),
-        "warmup": lambda: app(warmup.routes(), warmup.guard(alone=True)),
-        "signalhouse": lambda: app(signalhouse.routes(), signalhouse.guard(alone=True)),
-        "trucopilot": lambda: app(trucopilot.routes(alone=True), trucopilot.guard(alone=True)),
+        "warmup": lambda: app(warmup.routes(), guards=[warmup.guard(alone=True)]),
+        "signalhouse": lambda: app(signalhouse.routes(), shapes=[signalhouse.guard(alone=True)]),
+        "trucopilot": lambda: app(
+            trucopilot.routes(alone=True), shapes=[trucopilot.guard(alone=True)]
+        ),
     }
     return Listeners(
-        app(everything, warmup.guard(), signalhouse.guard(), trucopilot.guard()),
+        app(
+            everything,
+            guards=[warmup.guard()],
+            shapes=[signalhouse.guard(), trucopilot.guard()],
+        ),
         {port: own[name]() for name, port in settings.listeners.ports.items()},
     )
 

@@ -7,6 +7,7 @@ from signalbox.projections import (
     activity,
     dashboard,
     links,
+    mail,
     messages,
     phone_messages,
     phones,
@@ -22,4 +23,5 @@ PROJECTIONS: Final = (
     warmups.PROJECTION,
     phone_messages.PROJECTION,
     phones.PROJECTION,
+    mail.PROJECTION,
 )

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from signalbox.actors.callback_topics import Told
     from signalbox.actors.transports.outside import Outside
 
-ANSWER_OCTETS_MAX: Final = 65_536
+DISCARDED_OCTETS_MAX: Final = 65_536
 DISCARD_S: Final = 1.0
+READ_S: Final = 10.0
 USER_AGENT: Final = "Signalbox-Callbacks/1"
 
 TIMEOUT: Final = "no answer in time"
@@ -46,10 +47,15 @@ NO_ANSWER: Final = "no proper answer"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: an HTTP status; or 0, and the reason why there is none."""
+    """What came back: an HTTP status; or 0, and the reason why there is none.
+
+    `body` and `retry_after` (the header) are there for whoever wants them.
+    """
 
     status: int
     reason: str = ""
+    body: bytes = b""
+    retry_after: str = ""
 
 
 class Envelope(msgspec.Struct):
@@ -80,7 +86,10 @@ def signed(callback_id: str, body: bytes, secret: bytes, at_s: int) -> dict[str,
 
 
 class Poster:
-    """Posts callbacks. `timeout_s` bounds all of a request, whatever the other side does."""
+    """Posts callbacks. `timeout_s` bounds all of a request, whatever the other side does.
+
+    What is answered is read if it has at most `answer_octets_max`; else it is none.
+    """
 
     def __init__(
         self,
@@ -89,10 +98,12 @@ class Poster:
         connect_timeout_s: float = 5.0,
         timeout_s: float = 10.0,
         tls_ca_file: str = "",
+        answer_octets_max: int = 0,
     ) -> None:
         self._outside = outside
         self._connect_timeout_s = connect_timeout_s
         self._timeout_s = timeout_s
+        self._answer_octets_max = answer_octets_max
         self._tls = ssl.create_default_context(cafile=tls_ca_file or None)
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
@@ -120,7 +131,7 @@ class Poster:
                 except ConnectTimeoutError:
                     reason = TIMEOUT
                 else:
-                    return _exchange(connection, url, body, headers)
+                    return self._exchange(connection, url, body, headers)
         return Answer(0, reason)
 
     def _connection(self, url: Url, address: str) -> HTTPConnection:
@@ -135,27 +146,38 @@ class Poster:
             server_hostname=url.host,
         )
 
+    def _exchange(
+        self, connection: HTTPConnection, url: Url, body: bytes, headers: Mapping[str, str]
+    ) -> Answer:
+        connection.timeout = None  # The time of the whole request is counted around it.
+        if connection.sock is not None:
+            connection.sock.settimeout(None)
+        connection.request(
+            "POST",
+            url.target,
+            body=body,
+            headers={"Host": url.authority, **headers},
+            preload_content=False,
+            decode_content=False,
+        )
+        answer = connection.getresponse()
+        if not self._answer_octets_max:
+            _discard(answer)
+            return Answer(answer.status)
+        retry_after = answer.headers.get("Retry-After", "")
+        return Answer(answer.status, "", self._read(answer), retry_after)
 
-def _exchange(
-    connection: HTTPConnection, url: Url, body: bytes, headers: Mapping[str, str]
-) -> Answer:
-    connection.timeout = None  # The time of the whole request is counted around it.
-    if connection.sock is not None:
-        connection.sock.settimeout(None)
-    connection.request(
-        "POST",
-        url.target,
-        body=body,
-        headers={"Host": url.authority, **headers},
-        preload_content=False,
-        decode_content=False,
-    )
-    answer = connection.getresponse()
-    _discard(answer)
-    return Answer(answer.status)
+    def _read(self, answer: BaseHTTPResponse) -> bytes:
+        """Return what is said; the status counts even if that can't be read in time."""
+        try:
+            with gevent.Timeout(READ_S):
+                body = answer.read(self._answer_octets_max + 1)
+        except (gevent.Timeout, HTTPError, HTTPException, OSError):
+            return b""
+        return body if len(body) <= self._answer_octets_max else b""
 
 
 def _discard(answer: BaseHTTPResponse) -> None:
     """Read a short answer to its end, so that nobody is cut off; what it says interests nobody."""
     with suppress(gevent.Timeout, HTTPError, HTTPException, OSError), gevent.Timeout(DISCARD_S):
-        answer.read(ANSWER_OCTETS_MAX)
+        answer.read(DISCARDED_OCTETS_MAX)

@@ -12,7 +12,7 @@ from support.postgres import Databases  # noqa: TC002  pytest looks at it
 
 from signalbox.actors.orgs import OrgLimits, Orgs
 from signalbox.actors.passwords import Passwords
-from signalbox.actors.trusted_sources import TrustedSources
+from signalbox.actors.trusted_sources import TrustedSources, source_of
 from signalbox.domain.errors import (
     InvalidField,
     OrgIsLocked,
@@ -349,6 +349,19 @@ def test_all_addresses_of_a_network_are_one(start: Callable[..., Orgs]) -> None:
     with pytest.raises(TooManyAttempts):
         orgs.authenticate(ORG, WRONG, peer="2001:db8:1:2::2")
     fail(orgs, 1, peer="2001:db8:1:3::1")
+
+
+@pytest.mark.parametrize(
+    ("peer", "source"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("", ""),
+    ],
+)
+def test_what_an_address_is_known_by(peer: str, source: str) -> None:
+    assert source_of(peer) == source
 
 
 def test_a_trusted_address_is_let_in_while_strangers_guess(start: Callable[..., Orgs]) -> None:

@@ -196,7 +196,7 @@ def test_a_line_that_lives_is_not_swept(start: Start) -> None:
 
 
 def test_a_process_does_not_sweep_its_own_lines(start: Start) -> None:
-    process = start(timing={"renew_s": 0.3, "ttl_s": 0.05, "look_s": 0.05})
+    process = start(timing={"renew_s": 0.2, "ttl_s": 0.0, "look_s": 0.1})
     dev = process.connect()
     gevent.sleep(1)
     assert (dev.ended, reasons(process)) == ([], [])

@@ -318,8 +318,14 @@ def test_a_second_push_that_could_not_be_stored_is_tried_again(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process = start()
-    first = process.connect("anon-1", ONE, anonymous=True)
-    process.connect("anon-2", TWO, anonymous=True)
+
+    def connect(phone_id: str, sims: tuple[SimCard, ...]) -> FakePhone:
+        phone = process.connect(phone_id, sims, anonymous=True, is_ready=False)
+        phone.live.ready()  # It told its SIMs before, so that nothing looks again in a moment.
+        return phone
+
+    first = connect("anon-1", ONE)
+    connect("anon-2", TWO)
     (key,) = process.queue("hello", sim=0)
     eventually_equal(lambda: first.keys, [key])
     first.leave()
@@ -332,7 +338,7 @@ def test_a_second_push_that_could_not_be_stored_is_tried_again(
         return store(append)
 
     monkeypatch.setattr(process.journal, "append", refuse_once)
-    again = process.connect("anon-3", ONE, anonymous=True)
+    again = connect("anon-3", ONE)
     eventually_equal(lambda: again.keys, [key])
     assert len(refused) == 1
 

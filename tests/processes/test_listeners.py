@@ -19,14 +19,18 @@ NOT_FOUND = {"success": False, "error": "not found"}
 
 def test_a_surface_s_own_port_answers_as_if_it_were_alone(databases: Databases) -> None:
     url = databases.make()
-    warmup_port, sms_port = free_port(), free_port()
-    extra = f"[listeners]\nwarmup = {warmup_port}\nsms_proxy = {sms_port}\n"
+    warmup_port, sms_port, accounts_port, orgs_port = (free_port() for _ in range(4))
+    extra = (
+        f"[listeners]\nwarmup = {warmup_port}\nsms_proxy = {sms_port}\n"
+        f"signalhouse = {accounts_port}\ntrucopilot = {orgs_port}\n"
+    )
     environment = {"WARMUP_API_KEYS": "a key"}
     with Installation(url, links=[], extra=extra, environment=environment) as gateway:
         gateway.start_all()
         key = {"X-Api-Key": "a key"}
         log_in = ("POST", "/api/v1/user/login", {"email": "e", "password": "p", "app_id": 1})
-        shared, warmup, sms = (Client(port) for port in (gateway.port, warmup_port, sms_port))
+        ports = (gateway.port, warmup_port, sms_port, accounts_port, orgs_port)
+        shared, warmup, sms, accounts, orgs = clients = [Client(port) for port in ports]
 
         assert warmup.call("GET", "/config", None, key) == (200, {"ips": {}})
         assert shared.call("GET", "/config", None, key) == (200, {"ips": {}})
@@ -36,7 +40,20 @@ def test_a_surface_s_own_port_answers_as_if_it_were_alone(databases: Databases) 
         assert warmup.call(*log_in) == (401, {"error": "Unauthorized"})
         assert warmup.call(*log_in, key) == (404, {"error": "not found"})
 
-        for client in (shared, warmup, sms):
+        refresh = ("POST", "/api/v1/auth/refresh", {"refresh_token": "none"})
+        assert accounts.call(*refresh)[0] == shared.call(*refresh)[0] == 401
+        assert accounts.call(*log_in) == (404, {"error": "not found"})
+        unauthorised = accounts.call("POST", "/api/v1/sms/send", {})
+        assert unauthorised[0] == shared.call("POST", "/api/v1/sms/send", {})[0] == 401
+
+        messages = ("GET", "/messages/acme")
+        assert orgs.call(*messages)[0] == shared.call(*messages)[0] == 401
+        status, nothing = orgs.call(*log_in)
+        assert (status, nothing["ok"], nothing["code"]) == (404, False, "not_found")
+        assert orgs.call("GET", "/health") == (200, {"status": "ok"})
+        assert shared.call("GET", "/health") == (200, {"status": "ok", "ok": True})
+
+        for client in clients:
             assert client.call("GET", "/healthy") == (200, {"status": "ok"})
             client.close()
     databases.drop(url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import time
@@ -55,21 +56,25 @@ def test_two_links_carry_every_kind_of_text_and_a_second_start_finds_it(
     stop(process)
 
 
-def test_the_demo_shows_a_delivered_message_and_its_timeline() -> None:
+def test_the_demo_shows_messages_by_link_and_by_phone_and_their_timelines() -> None:
     with Installation("", []) as installation:
         installation.config.unlink()  # the demo brings a configuration of its own
         installation.environment["PORT"] = str(installation.port)
-        process = installation.start("up --demo", config=False)
+        process = installation.start("up --demo --phone", config=False)
+        log = installation.home / "up --demo --phone.log"
         deadline_s = time.monotonic() + 90
-        while "still serves" not in installation.output():
+        while "still serves" not in log.read_text():
             assert process.poll() is None, installation.output()
             assert time.monotonic() < deadline_s, installation.output()
             gevent.sleep(0.2)
-        output = installation.output()
-        names = ("MessageAccepted", "SubmitAttempted", "MessageSubmitted", "ReceiptRecorded")
-        places = [output.index(name) for name in names]
+        output = log.read_text()
+        by_link = ("MessageAccepted", "SubmitAttempted", "MessageSubmitted", "ReceiptRecorded")
+        by_phone = ("OutboundQueued", "OutboundPushed", "StatusReported")
+        places = [output.index(name) for name in (*by_link, *by_phone)]
         assert places == sorted(places)
-        assert len(re.findall(r"^\$ curl ", output, re.MULTILINE)) >= 4
+        assert len(re.findall(r"^\$ curl ", output, re.MULTILINE)) >= 6
+        account = json.loads((installation.home / "demo" / "account.json").read_text())
+        assert account["secret_key"] not in output
         assert Client(installation.port).call("GET", "/healthy") == (200, {"status": "ok"})
         stop(process)
 
