@@ -1,0 +1,239 @@
+"""A mail as octets: what stands in the envelope and what follows DATA (RFC 5321, 5322, 2045).
+
+    MailContent ─┬─▶ Envelope: who it is from and who gets it, Bcc among them
+    files ───────┴─▶ header fields ── one text ── its attachments in Base64
+
+Lines end in CRLF and nowhere is there a CR or LF alone, so that no server sees the end of a mail
+where another does not ("SMTP smuggling"). All of it is 7-bit but for the header fields of a mail
+that needs SMTPUTF8; no server has to know 8BITMIME. Dots are doubled by whoever sends it.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+import secrets
+from binascii import b2a_base64, b2a_qp
+from dataclasses import dataclass, field
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Final
+
+from signalbox.actors.transports.smtp import addresses, headers
+from signalbox.actors.transports.smtp.headers import Unsendable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from signalbox.domain.mail_content import MailContent
+
+LINE_OCTETS_MAX: Final = 998  # RFC 5322, 2.1.1
+BASE64_LINE: Final = 76  # RFC 2045, 6.8
+SYNTAX_CODE: Final = 553  # RFC 5321, 4.2.3: mailbox name not allowed
+OUR_OWN: Final = frozenset({"bcc", "content-type", "content-transfer-encoding", "mime-version"})
+BINARY: Final = "application/octet-stream"
+_NOT_PLAIN: Final = re.compile(r"[^\t\r\n -~]")
+_LINE_END: Final = re.compile(r"\r\n?|\n")
+_BEYOND_ASCII: Final = bytes(range(128, 256))
+_MIME_TYPE: Final = re.compile(
+    r"(?!(?:message|multipart)/)[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+"
+    r'(?: ?; ?[a-z0-9!#$&^_.+-]+=(?:[a-z0-9!#$&^_.+-]+|"[ !#-\[\]-~]*"))*',
+    re.IGNORECASE | re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to attach; an empty `mime_type` is found by the name."""
+
+    name: str
+    content: bytes
+    mime_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """What a mail is known by: to its client, and to us."""
+
+    client_id: str
+    pk: str
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the server is told about a mail; `refused` are entries that are no addresses."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    refused: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+
+    @property
+    def needs_smtputf8(self) -> bool:
+        """True when only a server that knows SMTPUTF8 can take it."""
+        return not (self.sender.isascii() and all(map(str.isascii, self.recipients)))
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A mail that can be sent."""
+
+    envelope: Envelope
+    data: bytes
+    needs_smtputf8: bool = False
+
+
+def compose(mail: MailContent, ids: Ids, at: datetime, files: Sequence[File] = ()) -> Message:
+    """Return a mail with these files in place of its attachments.
+
+    Raises:
+        Unsendable: something in it can't be put on the wire, or nobody would get it.
+    """
+    envelope = envelope_of(mail)
+    utf8 = envelope.needs_smtputf8 or _has_utf8(mail)
+    fields = _fields(mail, ids, at, utf8=utf8)
+    entity = _entity(mail, files)
+    return Message(envelope, b"".join((*fields.values(), entity)), utf8)
+
+
+def envelope_of(mail: MailContent) -> Envelope:
+    """Return sender and recipients, each of these once. Raises: `Unsendable`."""
+    sender = _sender(mail)
+    found, bad = addresses.read((*mail.to, *mail.cc, *mail.bcc))
+    if any(map(headers.BREAKS.search, bad)):
+        raise Unsendable("a recipient has a line break or NUL in it")
+    if not found:
+        raise Unsendable(f"no valid recipient: {bad[0]!r}" if bad else "no recipient")
+    refused = dict.fromkeys(bad, (SYNTAX_CODE, "invalid address"))
+    return Envelope(sender, tuple(dict.fromkeys(mailbox.address for mailbox in found)), refused)
+
+
+def _sender(mail: MailContent) -> str:
+    if mail.return_path.strip() == "<>":  # It wants no bounces (RFC 5321, 4.5.5).
+        return ""
+    wanted = mail.return_path.strip() or mail.sender
+    found, _ = addresses.read([wanted])
+    if not found:
+        raise Unsendable(f"invalid sender: {wanted!r}")
+    return found[0].address
+
+
+def _has_utf8(mail: MailContent) -> bool:
+    found, _ = addresses.read((mail.sender, mail.reply_to))
+    return any(mailbox.needs_smtputf8 for mailbox in found)
+
+
+def _fields(mail: MailContent, ids: Ids, at: datetime, *, utf8: bool) -> dict[str, bytes]:
+    """Return the header fields by their names in small letters."""
+    found = {
+        "from": _addresses("From", [mail.sender], utf8=utf8),
+        "to": _addresses("To", mail.to, utf8=utf8),
+        "subject": headers.field("Subject", mail.subject, utf8=utf8),
+    }
+    if any(entry.strip() for entry in mail.cc):
+        found["cc"] = _addresses("Cc", mail.cc, utf8=utf8)
+    if mail.reply_to:
+        found["reply-to"] = _addresses("Reply-To", [mail.reply_to], utf8=utf8)
+    found["date"] = headers.field("Date", format_datetime(at))
+    found["message-id"] = headers.identifier(
+        "Message-ID", mail.message_id or _message_id(mail, ids)
+    )
+    found["mime-version"] = b"MIME-Version: 1.0\r\n"
+    for name, value in mail.headers.items():
+        if value is not None and name.lower() not in OUR_OWN:
+            found[name.lower()] = headers.field(name, str(value), utf8=utf8)
+    found["x-genro-mail-id"] = headers.identifier("X-Genro-Mail-ID", ids.client_id)
+    found["x-signalbox-mail-id"] = headers.identifier("X-Signalbox-Mail-ID", ids.pk)
+    return found
+
+
+def _addresses(name: str, entries: Sequence[str], *, utf8: bool) -> bytes:
+    found, bad = addresses.read(entry for entry in entries if entry.strip())
+    texts = [mailbox.text for mailbox in found]
+    if not texts:
+        return headers.field(name, ", ".join(bad), utf8=utf8)
+    return headers.addresses(name, texts, utf8=utf8)
+
+
+def _message_id(mail: MailContent, ids: Ids) -> str:
+    """Return one that is the same for every attempt, so that a mail sent twice can be told."""
+    found, _ = addresses.read([mail.sender])
+    domain = found[0].address.rpartition("@")[2] if found else ""
+    return f"<{ids.pk}@{domain if domain.isascii() and domain else 'localhost'}>"
+
+
+def _entity(mail: MailContent, files: Sequence[File]) -> bytes:
+    text = _text(mail.body, "html" if mail.content_type == "html" else "plain")
+    if not files:
+        return text
+    boundary = f"=_{secrets.token_hex(16)}".encode("ascii")  # In no Base64, and nobody guesses it.
+    parts = (text, *map(_file, files))
+    return b"".join(
+        (
+            b'Content-Type: multipart/mixed; boundary="%b"\r\n\r\n' % boundary,
+            *(b"--%b\r\n%b\r\n" % (boundary, part) for part in parts),
+            b"--%b--\r\n" % boundary,
+        )
+    )
+
+
+def _text(body: str, subtype: str) -> bytes:
+    body = _LINE_END.sub("\r\n", body)
+    if not body.endswith("\r\n"):
+        body += "\r\n"
+    try:
+        encoding, content = _encoded(body)
+    except UnicodeEncodeError as error:
+        raise Unsendable("the body is no text") from error
+    head = f'Content-Type: text/{subtype}; charset="utf-8"\r\nContent-Transfer-Encoding: '
+    return b"%b%b\r\n\r\n%b" % (head.encode("ascii"), encoding, content)
+
+
+def _encoded(body: str) -> tuple[bytes, bytes]:
+    """Return how a text is encoded (RFC 2045, 6), and the text like that."""
+    octets = body.encode()
+    if _NOT_PLAIN.search(body) is None and _fits(octets):
+        return b"7bit", octets
+    beyond_ascii = len(octets) - len(octets.translate(None, _BEYOND_ASCII))
+    if beyond_ascii * 6 > len(octets):  # Base64 is shorter then.
+        return b"base64", _base64(octets)
+    return b"quoted-printable", _quoted_printable(octets)
+
+
+def _fits(octets: bytes) -> bool:
+    return len(octets) <= LINE_OCTETS_MAX or max(map(len, octets.split(b"\r\n"))) <= LINE_OCTETS_MAX
+
+
+def _quoted_printable(octets: bytes) -> bytes:
+    lines = (b2a_qp(line, istext=True) for line in octets.removesuffix(b"\r\n").split(b"\r\n"))
+    return b"".join(line.replace(b"=\n", b"=\r\n") + b"\r\n" for line in lines)
+
+
+def _base64(content: bytes) -> bytes:
+    encoded = b2a_base64(content, newline=False)
+    lines = (encoded[at : at + BASE64_LINE] for at in range(0, len(encoded), BASE64_LINE))
+    return b"\r\n".join(lines) + b"\r\n"
+
+
+def _file(file: File) -> bytes:
+    name = file.name.replace("\\", "\\\\").replace('"', '\\"')
+    return b"".join(
+        (
+            headers.field("Content-Type", mime_type_of(file)),
+            b"Content-Transfer-Encoding: base64\r\n",
+            headers.field("Content-Disposition", f'attachment; filename="{name}"'),
+            b"\r\n",
+            _base64(file.content),
+        )
+    )
+
+
+def mime_type_of(file: File) -> str:
+    """Return the type a file was given, else that of its name.
+
+    What would have to be a mail or several parts is only octets: these may not be in Base64
+    (RFC 2046, 5).
+    """
+    if _MIME_TYPE.fullmatch(file.mime_type):
+        return file.mime_type
+    guessed = mimetypes.guess_type(file.name)[0] or BINARY
+    return guessed if _MIME_TYPE.fullmatch(guessed) else BINARY

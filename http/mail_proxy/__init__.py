@@ -1,0 +1,1 @@
+"""Tenants' mail, their accounts and what became of it, over HTTP."""
