@@ -16,10 +16,10 @@ from signalbox.domain.webhook import read_url
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from signalbox.actors.mail_sync import Report
     from signalbox.actors.tenants import Tenants
     from signalbox.actors.transports.callbacks import Answer
     from signalbox.domain.tenant import Tenant
+    from signalbox.projections.mail_views import ReportEvent
 
 SYNC_PATH: Final = "/mail-proxy/sync"
 TAKEN: Final = range(200, 300)
@@ -58,7 +58,7 @@ class Wording(Protocol):
     def rest_goes_first(self, tenant: Tenant) -> bool:
         """True when a server that wants to rest is not even told of reports."""
 
-    def body(self, tenant: Tenant, reports: Sequence[Report]) -> bytes:
+    def body(self, tenant: Tenant, reports: Sequence[ReportEvent]) -> bytes:
         """Return what is posted. Raises: `Unavailable`."""
 
     def read(self, answer: bytes) -> Wish:
@@ -82,8 +82,11 @@ class ClientCalls:
         """True when the tenant's server is left alone until its rest is over, whatever happens."""
         return self._wording.rest_goes_first(tenant)
 
-    def tell(self, tenant: Tenant, reports: Sequence[Report]) -> Said:
-        """Post reports, or that there are none; any 2xx takes all of them. Raises: `Unavailable`."""
+    def tell(self, tenant: Tenant, reports: Sequence[ReportEvent]) -> Said:
+        """Post reports, or that there are none; any 2xx takes all of them.
+
+        Raises: `Unavailable`.
+        """
         url = sync_url(tenant)
         try:
             read_url(url)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from psycopg.rows import TupleRow
 
-    from signalbox.actors.mail_sync import Reports, Syncing
+    from signalbox.actors.mail_sync import Syncing
     from signalbox.eventstore.leases import LeaseKeeper
     from signalbox.eventstore.recorder import Fence
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from signalbox.domain.tenant import Tenant
     from signalbox.eventstore.journal import Journal
     from signalbox.eventstore.log import EventLog
+    from signalbox.projections.mail_views import ReportEvent
 
 log = logging.getLogger(__name__)
 
@@ -46,20 +47,12 @@ SHOWN_S: Final = 1.0  # how long the read models may take to show what is new
 LOOK_S: Final = 3_600.0  # a server that is never called is thought about so often
 
 
-class Report(Protocol):
-    """Something that became of a mail; only its place in the log matters here."""
-
-    @property
-    def position(self) -> int:
-        """Where in the log it is."""
-
-
 class Reports(Protocol):
     """What is to be told, as the read models have it. Its methods raise `Unavailable`."""
 
     def report_events(
         self, tenant_id: str, after_position: int, limit: int = ...
-    ) -> Sequence[Report]:
+    ) -> Sequence[ReportEvent]:
         """Return what happened to a tenant's mails behind a position, in order."""
 
     def acknowledged(self, tenant_id: str) -> int:
@@ -191,7 +184,7 @@ class TenantSync:
     def _call(self, tenant: Tenant) -> None:
         with self._syncing.slots:
             if self._stopping or not self._tenure.holds():
-                raise FenceLost
+                raise FenceLost(frozenset({self._tenure.fence.partition}))
             self._calling = True
             self._at_rest.clear()
             try:
@@ -219,7 +212,7 @@ class TenantSync:
         """True when a call without reports is not due."""
         return self._pause_s(tenant) > 0
 
-    def _fetch(self) -> Sequence[Report]:
+    def _fetch(self) -> Sequence[ReportEvent]:
         """Return what is to be told next, as far as the read models show it."""
         syncing, newest = self._syncing, self._newest
         shown = syncing.shown(newest, SHOWN_S)
@@ -230,7 +223,7 @@ class TenantSync:
         self._owes = not shown or len(reports) >= limit or self._newest > newest
         return reports
 
-    def _acknowledge(self, reports: Sequence[Report], said: Said) -> None:
+    def _acknowledge(self, reports: Sequence[ReportEvent], said: Said) -> None:
         assert self._position is not None, "nothing was fetched"
         position = reports[-1].position if reports else self._position
         now_s = self._syncing.now_s()

@@ -232,12 +232,14 @@ class PhoneLines:
         self._rows.touch(held)
         outdated = self._registry.add(held)
         metrics.PHONE_LINES.set(len(self._registry))
-        if outdated is not held:
-            self._queues.start(held.owner)
         if outdated is not None:
             self._end(outdated, LineEnd.REPLACED)
+        if outdated is not held:
+            self._queues.start(held.owner)
         if self._is_closing:
             self._end(held, LineEnd.SHUTDOWN)
+        if not self._registry.own(held.owner):  # It may have ended while the queue was started.
+            self._queues.stop(held.owner)
 
     def _has_sims(self, held: HeldLine, sims: tuple[SimCard, ...]) -> None:
         if held.is_over:

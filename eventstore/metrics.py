@@ -115,3 +115,18 @@ WARMUP_DENIED: Final = Counter(
 MAIL_SYNCS: Final = Counter(
     "signalbox_mail_syncs", "Calls to the servers of mail tenants", ["outcome"]
 )
+# Mail: named and labelled as the clients' dashboards expect them.
+MAIL_LABELS: Final = ("tenant_id", "tenant_name", "account_id", "account_name")
+MAIL_SENT: Final = Counter("gmp_sent", "Total sent emails", MAIL_LABELS)
+MAIL_ERRORS: Final = Counter("gmp_errors", "Total send errors", MAIL_LABELS)
+MAIL_DEFERRED: Final = Counter("gmp_deferred", "Total deferred emails", MAIL_LABELS)
+MAIL_RATE_LIMITED: Final = Counter(
+    "gmp_rate_limited", "Total rate limited occurrences", MAIL_LABELS
+)
+MAIL_PENDING: Final = Gauge(
+    "gmp_pending_messages", "Current pending messages", multiprocess_mode="mostrecent"
+)
+MAIL_IN_DOUBT: Final = Counter(
+    "signalbox_mails_in_doubt", "Attempts of which nobody knows whether they sent the mail",
+    ["resolution"],
+)  # fmt: skip

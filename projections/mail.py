@@ -13,16 +13,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, LiteralString, get_args
 
 from signalbox.domain import reports, tenant
-from signalbox.domain.mail import MailQueued, MailRejected, MailReplaced
 from signalbox.domain.mail_instance import InstanceUpdated
 from signalbox.domain.tenant import TenantDeleted
-from signalbox.projections import command_log, mail_counts, mail_rows, mail_tenants
+from signalbox.projections import command_log, commands, mail_counts, mail_rows, mail_tenants
 from signalbox.projections.projection import Projection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from signalbox.eventstore.mapper import Recorded
+    from signalbox.projections.commands import Command
     from signalbox.projections.mail_rows import MailRow
     from signalbox.projections.mail_tenants import TenantRow
     from signalbox.projections.projection import Cursor
@@ -57,43 +57,38 @@ def _apply_step(cursor: Cursor, step: Sequence[Recorded]) -> None:
     others = [recorded for recorded in step if not isinstance(recorded.event, MAIL_EVENTS)]
     tenants = mail_tenants.load(cursor, _tenants_of(step))
     rows = mail_rows.load(cursor, {recorded.stream_id for recorded in mails})
-    commands = [*_fold_others(tenants, others), *_fold_mails(rows, tenants, mails)]
+    noted = [*_fold_others(tenants, others), *_fold_mails(rows, tenants, mails)]
     mail_tenants.store(cursor, tenants.values())
     mail_rows.store(cursor, rows.values())
     mail_counts.count(cursor, ((row.before, row.place) for row in rows.values()))
-    command_log.store(cursor, commands)
+    command_log.store(cursor, noted)
 
 
 def _tenants_of(step: Sequence[Recorded]) -> set[str]:
     """Return the tenants whose rows are needed."""
     found = set()
     for recorded in step:
-        match recorded.event:
-            case MailQueued(tenant_id) | MailReplaced(tenant_id) | MailRejected(tenant_id):
-                found.add(tenant_id)
-            case event if isinstance(event, TENANT_EVENTS):
-                found.add(mail_tenants.tenant_of(recorded))
-            case _:
-                pass
+        if isinstance(recorded.event, mail_rows.Beginning):
+            found.add(recorded.event.tenant_id)
+        elif isinstance(recorded.event, TENANT_EVENTS):
+            found.add(mail_tenants.tenant_of(recorded))
     return found
 
 
-def _fold_others(
-    tenants: dict[str, TenantRow], batch: Sequence[Recorded]
-) -> Iterator[command_log.Command]:
+def _fold_others(tenants: dict[str, TenantRow], batch: Sequence[Recorded]) -> Iterator[Command]:
     for recorded in batch:
         if isinstance(recorded.event, InstanceUpdated):
-            yield command_log.of_instance(recorded, recorded.event)
+            yield commands.of_instance(recorded, recorded.event)
             continue
         tenant_id = mail_tenants.tenant_of(recorded)
         row = tenants[tenant_id] = mail_tenants.fold(tenants[tenant_id], recorded)
         if not row.began_with(recorded):
-            yield from command_log.of_tenant(recorded, tenant_id)
+            yield from commands.of_tenant(recorded, tenant_id)
 
 
 def _fold_mails(
     rows: dict[str, MailRow], tenants: dict[str, TenantRow], batch: Sequence[Recorded]
-) -> Iterator[command_log.Command]:
+) -> Iterator[Command]:
     for recorded in batch:
         row = rows.get(recorded.stream_id)
         event = recorded.event
@@ -106,7 +101,7 @@ def _fold_mails(
         else:
             assert isinstance(event, mail_rows.Change), recorded
             mail_rows.advance(row, event, recorded)
-        yield from command_log.of_mail(recorded, row.tenant_id, row.client_id)
+        yield from commands.of_mail(recorded, row.tenant_id, row.client_id)
 
 
 def _forget_tenant(cursor: Cursor, tenant_id: str) -> None:

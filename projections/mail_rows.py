@@ -229,7 +229,7 @@ def advance(row: MailRow, event: Change, recorded: Recorded) -> None:
 
 
 def _fail(row: MailRow, reason: str, code: int, recorded: Recorded) -> None:
-    row.status, row.error, row.error_at_s = "error", reason, recorded.at_s
+    row.status, row.error, row.error_at_s = "error", _storable(reason), recorded.at_s
     row.deferred_until_s = 0.0
     _tell(row, "error", recorded, code=code, reason=reason)
 
@@ -247,7 +247,7 @@ def _tell(  # noqa: PLR0913  each is a column
     """Note what the client is told."""
     told = (row.tenant_id, recorded.position, row.stream_id, kind, recorded.at_s, until_s)
     refused = row.refused_recipients if kind == "sent" else 0
-    row.told.append((*told, str(code or ""), reason, bounce, refused))
+    row.told.append((*told, _storable(str(code or "")), _storable(reason), bounce, refused))
     if row.status in {"sent", "error"}:
         row.settled_position = recorded.position
 
@@ -292,3 +292,8 @@ def _values(row: MailRow) -> tuple[object, ...]:
 
 def _columns(rows: Iterable[Sequence[object]]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _storable(words: str) -> str:
+    """Return what a server said, as Postgres can hold it."""
+    return words.replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -67,10 +67,6 @@ _ACKNOWLEDGE: Final[LiteralString] = """
 _FIND_IDS: Final[LiteralString] = """
     SELECT tenant_id FROM mail_tenants WHERE is_there AND (active OR NOT %s) ORDER BY tenant_id
 """
-_FIND_SYNCS: Final[LiteralString] = """
-    SELECT tenant_id, name, active, client_base_url, last_sync_s
-    FROM mail_tenants WHERE is_there ORDER BY tenant_id
-"""
 _FIND_ACKNOWLEDGED: Final[LiteralString] = """
     SELECT acknowledged FROM mail_tenants WHERE tenant_id = %s
 """
@@ -108,30 +104,12 @@ class TenantRow:
         return tenant.data_key_of(self.tenant_id, self.generation)
 
 
-@dataclass(frozen=True, slots=True)
-class SyncStatus:
-    """When a tenant's server was called; 0.0 if never, a time to come if it wants to be left."""
-
-    tenant_id: str
-    name: str
-    active: bool
-    client_base_url: str
-    last_sync_s: float
-
-    def is_due(self, now_s: float, interval_s: float) -> bool:
-        """True when it is called even if there is nothing to tell."""
-        return now_s - self.last_sync_s >= interval_s
-
-    def rests(self, now_s: float) -> bool:
-        """True while it does not want to be called."""
-        return self.last_sync_s > now_s
-
-
 def load(cursor: Cursor, tenant_ids: Iterable[str]) -> dict[str, TenantRow]:
     """Return the rows of tenants, new ones for those that are not known."""
     rows = {tenant_id: TenantRow(tenant_id) for tenant_id in tenant_ids}
     for row in cursor.execute(_LOAD, (list(rows),)):
-        rows[row[0]] = TenantRow(*row, is_stored=True)
+        found = rows[row[0]] = TenantRow(*row)
+        found.is_stored = True
     return rows
 
 
@@ -178,11 +156,6 @@ def tenant_of(recorded: Recorded) -> str:
 def find_ids(cursor: Cursor, *, active_only: bool) -> list[str]:
     """Return the tenants that exist, by id."""
     return [tenant_id for (tenant_id,) in cursor.execute(_FIND_IDS, (active_only,))]
-
-
-def find_syncs(cursor: Cursor) -> list[SyncStatus]:
-    """Return when the servers of the tenants that exist were called, by id."""
-    return [SyncStatus(*row) for row in cursor.execute(_FIND_SYNCS)]
 
 
 def find_acknowledged(cursor: Cursor, tenant_id: str) -> int:

@@ -12,7 +12,7 @@ left alone until `next_sync_after`; the original calls it even then when there i
 from __future__ import annotations
 
 from email.utils import getaddresses
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, assert_never
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -22,7 +22,7 @@ from signalbox.domain.personal import ERASED
 from signalbox.http.context import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from signalbox.domain.mail_content import MailContent
     from signalbox.domain.tenant import Tenant
@@ -72,7 +72,7 @@ class OriginalReports(msgspec.Struct, frozen=True):
 class Contents(Protocol):
     """What is in mails."""
 
-    def contents(self, pks: Collection[str]) -> Mapping[str, MailContent]:
+    def contents(self, pks: Sequence[str]) -> Mapping[str, MailContent]:
         """Return what the log has. Raises: `Unavailable`."""
 
 
@@ -91,7 +91,7 @@ class SyncWording:
         """Return the body of a call. Raises: `Unavailable`."""
         if self._format_of(tenant) == ORIGINAL:
             return encode(OriginalReports([_original(one) for one in reports]))
-        contents = self._contents.contents({one.pk for one in reports}) if reports else {}
+        contents = self._contents.contents(list({one.pk for one in reports})) if reports else {}
         return encode(DocumentedReports([_documented(one, contents) for one in reports]))
 
     def read(self, answer: bytes) -> Wish:
@@ -147,6 +147,8 @@ def _told(event: ReportEvent, moment: Callable[[float], int | float]) -> dict[st
         case "pec_acceptance" | "pec_delivery" | "pec_error":
             told: dict[str, Any] = {"pec_event": event.kind, "pec_ts": moment(event.at_s)}
             return told | {"pec_details": event.reason} if event.reason else told
+        case _:
+            assert_never(event.kind)
 
 
 def _recipient(content: MailContent | None) -> Text:

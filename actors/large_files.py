@@ -1,0 +1,166 @@
+"""Files that are too large for a mail: told about, refused, or put where they can be downloaded.
+
+    <storage>/<day it may go, yyyymmdd>/<token nobody guesses>/<name>
+        ▲ file://… below the operator's folder, or s3://bucket/…     │
+        └───────────── <public base URL>/<the same path> ◀───────────┘
+
+What is past its day is removed from the folder once an hour; a bucket has rules of its own for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import secrets
+import shutil
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+import gevent
+
+from signalbox.actors.transports.smtp.transport import Unattached
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from signalbox.actors.transports.smtp.message import File
+    from signalbox.domain.mail_content import MailContent
+    from signalbox.domain.tenant_config import LargeFiles
+
+log = logging.getLogger(__name__)
+
+MB: Final = 1_048_576
+TOKEN_OCTETS: Final = 24
+TTL_DAYS_MAX: Final = 3_650
+SWEEP_S: Final = 3_600.0
+INTRODUCTION: Final = "Attachments to download:"
+_DAY: Final = re.compile(r"[0-9]{8}")
+_UNSAFE: Final = re.compile(r"[^\w.() -]")
+_END_OF_HTML: Final = re.compile(r"</body\s*>", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A file that lies somewhere else now."""
+
+    name: str
+    octets: int
+    url: str
+
+    @property
+    def text(self) -> str:
+        """Name and size."""
+        return f"{self.name} ({self.octets / MB:.1f} MB)"
+
+
+class LargeFileStore:
+    """See the module. `root` is the folder below which tenants may have files put; None: none."""
+
+    def __init__(self, root: Path | None) -> None:
+        self._root = root
+        self._sweeping = gevent.spawn(self._sweep) if root is not None else None
+
+    def placed(
+        self, mail: MailContent, files: Sequence[File], wanted: LargeFiles
+    ) -> tuple[MailContent, Sequence[File]]:
+        """Return a mail and what is still attached to it. Raises: `Unattached`."""
+        large = [file for file in files if len(file.content) > wanted.max_size_mb * MB]
+        if not large or wanted.action not in {"reject", "rewrite"}:
+            for file in large:
+                log.warning("large attachment", extra={"octets": len(file.content)})
+            return mail, files
+        if wanted.action == "reject":
+            raise Unattached(_too_large(large[0], wanted.max_size_mb))
+        links = [self._put(file, wanted) for file in large]
+        kept = [file for file in files if file not in large]
+        return replace(mail, body=with_links(mail, links)), kept
+
+    def close(self) -> None:
+        """Sweep no more."""
+        if self._sweeping is not None:
+            self._sweeping.kill()
+
+    def remove_past(self, today: date) -> int:
+        """Remove what may go, and return how many days that were."""
+        assert self._root is not None
+        past = [
+            folder
+            for folder, _, _ in os.walk(self._root)
+            if _DAY.fullmatch(Path(folder).name) and Path(folder).name < f"{today:%Y%m%d}"
+        ]
+        for folder in past:
+            shutil.rmtree(folder, ignore_errors=True)
+        return len(past)
+
+    def _put(self, file: File, wanted: LargeFiles) -> Link:
+        ttl_days = min(max(wanted.file_ttl_days, 1), TTL_DAYS_MAX)
+        day = datetime.now(UTC).date() + timedelta(days=ttl_days)
+        token = secrets.token_urlsafe(TOKEN_OCTETS)
+        path = f"{day:%Y%m%d}/{token}/{_UNSAFE.sub('_', file.name).strip('. ') or 'file'}"
+        if not wanted.public_base_url:
+            raise Unattached("large files have no public_base_url")
+        try:
+            self._write(wanted.storage_url, path, file.content)
+        except OSError as error:
+            raise Unattached("a large file can't be stored now", temporary=True) from error
+        url = f"{wanted.public_base_url.rstrip('/')}/{quote(path)}"
+        return Link(file.name, len(file.content), url)
+
+    def _write(self, storage_url: str, path: str, content: bytes) -> None:
+        if storage_url.startswith("s3://"):
+            _write_s3(f"{storage_url.rstrip('/')}/{path}", content)
+            return
+        target = self._folder(storage_url) / path
+        gevent.get_hub().threadpool.apply(_write_file, (target, content))
+
+    def _folder(self, storage_url: str) -> Path:
+        folder = Path(storage_url.removeprefix("file://"))
+        if self._root is None or "\0" in storage_url:
+            raise Unattached("no folder for large files is configured")
+        if not folder.is_absolute() or not folder.resolve().is_relative_to(self._root.resolve()):
+            raise Unattached("large files can't be stored there")
+        return folder.resolve()
+
+    def _sweep(self) -> None:
+        while True:
+            gevent.get_hub().threadpool.apply(self.remove_past, (datetime.now(UTC).date(),))
+            gevent.sleep(SWEEP_S)
+
+
+def with_links(mail: MailContent, links: Sequence[Link]) -> str:
+    """Return the text of a mail with links to its files."""
+    if mail.content_type != "html":
+        lines = [f"- {link.text}: {link.url}" for link in links]
+        return "\n".join((mail.body, "", INTRODUCTION, *lines, ""))
+    items = "".join(
+        f'<li><a href="{escape(link.url)}">{escape(link.text)}</a></li>' for link in links
+    )
+    added = f"<p>{INTRODUCTION}</p><ul>{items}</ul>"
+    ends = list(_END_OF_HTML.finditer(mail.body))
+    at = ends[-1].start() if ends else len(mail.body)
+    return mail.body[:at] + added + mail.body[at:]
+
+
+def _too_large(file: File, max_size_mb: float) -> str:
+    size_mb = len(file.content) / MB
+    return f"Attachment '{file.name}' ({size_mb:.1f} MB) exceeds limit ({max_size_mb:.1f} MB)"
+
+
+def _write_file(target: Path, content: bytes) -> None:
+    target.parent.mkdir(parents=True)
+    target.write_bytes(content)
+
+
+def _write_s3(url: str, content: bytes) -> None:
+    """Write to a bucket; credentials and endpoint are the environment's."""
+    try:
+        import s3fs  # noqa: PLC0415  an extra: signalbox[s3]
+    except ImportError:
+        raise Unattached("s3:// needs the package s3fs") from None
+    with s3fs.S3FileSystem().open(url, "wb") as file:
+        file.write(content)

@@ -1,0 +1,145 @@
+"""What one append of a mail dispatcher will hold, applied to the mails in hand already."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from signalbox.actors.mail_streams import HELD, row_of
+from signalbox.domain import mail as domain
+from signalbox.domain import tenant as tenants
+from signalbox.eventstore import metrics
+from signalbox.eventstore.journal import Append, Write
+from signalbox.eventstore.recorder import InboxRow
+
+if TYPE_CHECKING:
+    from signalbox.actors.mail_feeder import Tracked
+    from signalbox.actors.mail_warmth import Warm
+    from signalbox.domain.mail_account import MailAccount
+    from signalbox.domain.tenant import Tenant
+    from signalbox.eventstore.recorder import Fence
+
+log = logging.getLogger(__name__)
+
+BY = "gateway"
+
+Stage = Literal["asking", "storing", "flying", "over"]
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """A mail that left the lanes: asked for, about to be attempted, being sent, or over.
+
+    `command` is what it came to; with `has_slot` it counts among those that are sent at once.
+    """
+
+    tracked: Tracked
+    stage: Stage = "over"
+    account: MailAccount | None = None
+    warm: Warm | None = None
+    command: domain.Command | None = None
+    has_slot: bool = False
+
+
+class MailChanges:
+    """Collects events and rows, and the flights that wait for them to be stored."""
+
+    def __init__(self) -> None:
+        self._writes: dict[str, Write] = {}
+        self.flights: list[Flight] = []
+        self.taken: list[int] = []
+        self.usage: Counter[str] = Counter()
+        self._done: list[str] = []
+        self._inbox: list[InboxRow] = []
+
+    def __len__(self) -> int:
+        return len(self._writes) + len(self.taken)
+
+    def decide(
+        self, flight: Flight, command: domain.Command, now_s: float
+    ) -> tuple[domain.Event, ...]:
+        """Decide, apply, and keep what is to be stored; nothing when nothing changes."""
+        tracked = flight.tracked
+        events = domain.decide(tracked.mail, command, now_s)
+        if events:
+            write = Write(tracked.stream_id, tracked.version + 1, events, tracked.data_key)
+            self._writes[tracked.stream_id] = write
+            tracked.evolve(events, now_s)
+            self._place(tracked, events, now_s)
+            self.flights.append(flight)
+        return events
+
+    def hold(self, flight: Flight) -> None:
+        """Have a mail wait for its batch."""
+        tracked = flight.tracked
+        mail = tracked.mail
+        actor_id, kind = tenants.stream_of(mail.tenant_id), f"{HELD}{mail.account_id}"
+        self.taken.append(tracked.seq)
+        self._inbox.append(InboxRow(actor_id, kind, tracked.stream_id))
+        self.flights.append(flight)
+
+    def append(self, fence: Fence, usage: list[Write]) -> Append:
+        """Return it all, to be written together."""
+        return Append(
+            writes=[*self._writes.values(), *usage],
+            by=BY,
+            fence=fence,
+            inbox=self._inbox,
+            done=self._done,
+            taken=self.taken,
+        )
+
+    def _place(
+        self, tracked: Tracked, events: tuple[domain.Event, ...], now_s: float
+    ) -> None:
+        """Keep the mail's row where it belongs from now on."""
+        if not tracked.mail.is_open:
+            self._done.append(tracked.stream_id)
+        elif isinstance(events[-1], domain.MailDeferred):
+            self._done.append(tracked.stream_id)
+            self._inbox.append(row_of(tracked.stream_id, tracked.mail, now_s))
+
+
+def tell_operators(tenant: Tenant, tracked: Tracked, events: tuple[domain.Event, ...]) -> None:
+    """Count what became of a mail; log what went wrong, by the mail's key alone."""
+    account_id = tracked.mail.account_id
+    labels = (tenant.tenant_id, tenant.name or tenant.tenant_id, account_id, account_id)
+    about: dict[str, object] = {"tenant": tenant.tenant_id, "mail": domain.pk_of(tracked.stream_id)}
+    for event in events:
+        match event:
+            case domain.MailSent():
+                metrics.MAIL_SENT.labels(*labels).inc()
+            case domain.MailFailed(code=code):
+                metrics.MAIL_ERRORS.labels(*labels).inc()
+                log.info("mail failed", extra={**about, "code": code})
+            case domain.MailDeferred():
+                metrics.MAIL_DEFERRED.labels(*labels).inc()
+            case domain.MailInDoubt(resolution=resolution):
+                metrics.MAIL_IN_DOUBT.labels(resolution).inc()
+                log.warning("mail in doubt", extra={**about, "resolution": resolution})
+            case _:
+                pass
+
+
+def show_account(tenant: Tenant, account_id: str) -> None:
+    """Have the counters of an account there before anything is counted."""
+    labels = (tenant.tenant_id, tenant.name or tenant.tenant_id, account_id, account_id)
+    for counter in _COUNTERS:
+        counter.labels(*labels)
+
+
+def show_defaults() -> None:
+    """Have all counters there, at zero, for whoever scrapes before the first mail."""
+    for counter in _COUNTERS:
+        counter.labels(*["default"] * len(metrics.MAIL_LABELS))
+    metrics.MAIL_PENDING.set(0)
+
+
+_COUNTERS = (
+    metrics.MAIL_SENT,
+    metrics.MAIL_ERRORS,
+    metrics.MAIL_DEFERRED,
+    metrics.MAIL_RATE_LIMITED,
+)

@@ -1,0 +1,139 @@
+"""The mail proxy's HTTP API as a terminal calls it (seed 004), here or on any other server of it."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode
+
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CALL_TIMEOUT_S: Final = 60.0
+SHOWN_CHARS_MAX: Final = 300
+FAULTS_SHOWN: Final = 3
+
+Answer = dict[str, Any]
+
+
+class MailRefused(Exception):  # noqa: N818  what happened
+    """The gateway is not there or did not do it; `str()` is one line."""
+
+
+class MailClient:
+    """Calls the mail proxy at `url` with a token, or without if that is empty."""
+
+    def __init__(self, url: str, token: str) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise MailRefused(f"--url: expected http:// or https://, got {url!r}")
+        if not (token.isascii() and token.isprintable()):
+            raise MailRefused("the token has characters in it that no token has")
+        self._url = url.rstrip("/")
+        self._headers = {"Content-Type": "application/json"}
+        if token:
+            self._headers["X-API-Token"] = token
+        self._opener = urllib.request.build_opener(_Stay)
+
+    def get(self, *path: str, **query: object) -> Answer:
+        """Ask; names whose value is None are not asked for. Raises: `MailRefused`."""
+        return _read(self.text("GET", path, query))
+
+    def post(self, *path: str, body: Mapping[str, object] | None = None, **query: object) -> Answer:
+        """Have something done. Raises: `MailRefused`."""
+        return _read(self.text("POST", path, query, {} if body is None else body))
+
+    def put(self, *path: str, body: Mapping[str, object]) -> Answer:
+        """Change something. Raises: `MailRefused`."""
+        return _read(self.text("PUT", path, {}, body))
+
+    def delete(self, *path: str, **query: object) -> Answer:
+        """Remove something. Raises: `MailRefused`."""
+        return _read(self.text("DELETE", path, query))
+
+    def text(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        query: Mapping[str, object],
+        body: Mapping[str, object] | None = None,
+    ) -> str:
+        """Return the body of a good answer as it came. Raises: `MailRefused`."""
+        request = urllib.request.Request(  # noqa: S310  it begins with http
+            self._address(path, query),
+            data=None if body is None else json.dumps(body).encode(),
+            headers=self._headers,
+            method=method,
+        )
+        try:
+            with self._opener.open(request, timeout=CALL_TIMEOUT_S) as response:
+                content: bytes = response.read()
+        except urllib.error.HTTPError as error:
+            raise MailRefused(_refusal(error.code, error.read())) from None
+        except urllib.error.URLError as error:
+            raise MailRefused(f"{self._url}: {error.reason}") from None
+        except (OSError, ValueError) as error:
+            raise MailRefused(f"{self._url}: {error}") from None
+        return content.decode(errors="replace")
+
+    def _address(self, path: tuple[str, ...], query: Mapping[str, object]) -> str:
+        asked = {name: _word(value) for name, value in query.items() if value is not None}
+        return "/".join((self._url, *(quote(part, safe="") for part in path))) + (
+            f"?{urlencode(asked)}" if asked else ""
+        )
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Follows nobody: the token is for the server it was meant for."""
+
+    @override
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+def _word(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _read(text: str) -> Answer:
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise MailRefused(f"is that a mail proxy? It answered {text[:SHOWN_CHARS_MAX]!r}")
+    return answer
+
+
+def _refusal(status: int, content: bytes) -> str:
+    try:
+        detail = json.loads(content)["detail"]
+    except (ValueError, KeyError, TypeError):
+        detail = content.decode(errors="replace")[:SHOWN_CHARS_MAX]
+    known = {one.value: one.phrase for one in HTTPStatus}
+    said = " ".join(_phrase(detail).split()) or known.get(status, "no reason given")
+    return f"refused with {status}: {said}"
+
+
+def _phrase(detail: object) -> str:
+    """Return what went wrong in a line; `detail` as any of the answers has it."""
+    match detail:
+        case str():
+            return detail
+        case {"rejected": [*rejected], **others}:
+            told = [f"{one.get('id')}: {one.get('reason')}" for one in rejected[:FAULTS_SHOWN]]
+            return str(others.get("error") or "; ".join(told))
+        case [*faults]:
+            return "; ".join(_fault(fault) for fault in faults[:FAULTS_SHOWN])
+    return json.dumps(detail)[:SHOWN_CHARS_MAX]
+
+
+def _fault(fault: object) -> str:
+    match fault:
+        case {"loc": [*loc], "msg": str(message)}:
+            return f"{'.'.join(map(str, loc[1:] or loc))}: {message}"
+    return json.dumps(fault)[:SHOWN_CHARS_MAX]
