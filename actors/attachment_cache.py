@@ -14,16 +14,18 @@ import shutil
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import gevent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 LEFT_FREE: Final = 0.1  # of the disk's share, when something has to go
 
@@ -121,9 +123,8 @@ class AttachmentCache:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             draft = folder / f".{secrets.token_hex(8)}"
-            with os.fdopen(
-                os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
-            ) as file:
+            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "wb") as file:
                 file.write(content)
             draft.replace(folder / md5)
             self._tidy(len(content))
@@ -158,6 +159,6 @@ def md5_of(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def _in_thread[T](work: Callable[[], T]) -> T:
+def _in_thread(work: Callable[[], T]) -> T:
     result: T = gevent.get_hub().threadpool.apply(work)
     return result

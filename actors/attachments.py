@@ -19,7 +19,6 @@ import os
 import re
 import stat
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 import gevent
@@ -34,6 +33,7 @@ from signalbox.actors.transports.smtp.transport import Unattached
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from signalbox.actors.attachment_cache import AttachmentCache
     from signalbox.actors.tenants import Tenants

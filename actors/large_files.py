@@ -1,10 +1,10 @@
 """Files that are too large for a mail: told about, refused, or put where they can be downloaded.
 
     <storage>/<day it may go, yyyymmdd>/<token nobody guesses>/<name>
-        ▲ file://… below the operator's folder, or s3://bucket/…     │
+        ▲ file://… below the operator's folder                       │
         └───────────── <public base URL>/<the same path> ◀───────────┘
 
-What is past its day is removed from the folder once an hour; a bucket has rules of its own for it.
+What is past its day is removed once an hour. A web server of the operator's gives the files out.
 """
 
 from __future__ import annotations
@@ -112,9 +112,6 @@ class LargeFileStore:
         return Link(file.name, len(file.content), url)
 
     def _write(self, storage_url: str, path: str, content: bytes) -> None:
-        if storage_url.startswith("s3://"):
-            _write_s3(f"{storage_url.rstrip('/')}/{path}", content)
-            return
         target = self._folder(storage_url) / path
         gevent.get_hub().threadpool.apply(_write_file, (target, content))
 
@@ -154,13 +151,3 @@ def _too_large(file: File, max_size_mb: float) -> str:
 def _write_file(target: Path, content: bytes) -> None:
     target.parent.mkdir(parents=True)
     target.write_bytes(content)
-
-
-def _write_s3(url: str, content: bytes) -> None:
-    """Write to a bucket; credentials and endpoint are the environment's."""
-    try:
-        import s3fs  # noqa: PLC0415  an extra: signalbox[s3]
-    except ImportError:
-        raise Unattached("s3:// needs the package s3fs") from None
-    with s3fs.S3FileSystem().open(url, "wb") as file:
-        file.write(content)

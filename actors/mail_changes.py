@@ -91,9 +91,7 @@ class MailChanges:
             taken=self.taken,
         )
 
-    def _place(
-        self, tracked: Tracked, events: tuple[domain.Event, ...], now_s: float
-    ) -> None:
+    def _place(self, tracked: Tracked, events: tuple[domain.Event, ...], now_s: float) -> None:
         """Keep the mail's row where it belongs from now on."""
         if not tracked.mail.is_open:
             self._done.append(tracked.stream_id)

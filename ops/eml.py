@@ -1,9 +1,9 @@
 """A mail in a file (`.eml`, RFC 5322) as an item of the mail proxy's add-messages.
 
-    From, To, Cc, Bcc, Reply-To, Subject ──▶ the item's own fields
-    text/html, else text/plain ────────────▶ body
-    every other part ──────────────────────▶ attachments, in Base64
-    other header fields ───────────────────▶ headers, but for those of its way until now
+From, To, Cc, Bcc, Reply-To, Subject ──▶ the item's own fields
+text/html, else text/plain ────────────▶ body
+every other part ──────────────────────▶ attachments, in Base64
+other header fields ───────────────────▶ headers, but for those of its way until now
 """
 
 from __future__ import annotations

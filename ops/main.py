@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from signalbox.ops import mail_command
 from signalbox.ops.prepared import inspecting, serving
 from signalbox.ops.settings import Settings, SettingsError, home_folder
 
@@ -193,6 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     smsc.set_defaults(command=demo_smsc)
     smsc.add_argument("--port", type=int, required=True)
     _add_phone(commands)
+    mail_command.add_to(commands)
     _add_inspections(commands, config)
     _add_license(commands)
     _add_invites(commands, config)

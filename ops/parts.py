@@ -20,6 +20,7 @@ from signalbox.eventstore.follower import Follower
 from signalbox.eventstore.mapper import utc_now
 from signalbox.ops import links as configured
 from signalbox.ops.licensing import licenses_of
+from signalbox.ops.mail import Mail
 from signalbox.ops.phones import Phones
 from signalbox.ops.reads import OwnReads
 from signalbox.ops.reload import BY
@@ -49,6 +50,7 @@ class Parts:
     journal: Journal
     accounts: Accounts
     phones: Phones
+    mail: Mail
     links: Links
     pools: Pools
     routes: Routes
@@ -80,6 +82,7 @@ class Parts:
         warmups = Warmups(settings, log, journal)
         read_models = ReadModels(log)
         phones = Phones(settings, log, journal, read_models, accounts.passwords)
+        mail = Mail(settings, log, journal)
         follower = _follow(
             log,
             (
@@ -88,6 +91,7 @@ class Parts:
                 (LICENSE_EVENTS, lambda row: licenses.follow(log.decode_row(row))),
                 (ACCOUNT_EVENTS, lambda row: accounts.forget(row[1])),
                 *phones.told,
+                *mail.told,
                 (SENDING_IP_EVENTS, lambda row: warmups.ips.follow(log.decode_row(row))),
             ),
             phones.lines.work_waits,
@@ -105,6 +109,7 @@ class Parts:
             journal=journal,
             accounts=accounts,
             phones=phones,
+            mail=mail,
             links=links,
             pools=pools,
             routes=Routes(links, pools, loads),

@@ -26,7 +26,16 @@ Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
 WholeSeconds = Annotated[int, Meta(ge=1, le=31_536_000)]
 
 HIDDEN: Final = frozenset(
-    {"admin_api_key", "api_keys", "license_key", "password", "secret_key", "token", "url"}
+    {
+        "admin_api_key",
+        "api_keys",
+        "api_token",
+        "license_key",
+        "password",
+        "secret_key",
+        "token",
+        "url",
+    }
 )
 
 
@@ -86,6 +95,7 @@ class Listeners(Section, frozen=True):
     warmup: PortOrNone = 0
     signalhouse: PortOrNone = 0
     trucopilot: PortOrNone = 0
+    mail_proxy: PortOrNone = 0
 
     def __post_init__(self) -> None:
         if len(set(self.ports.values())) < len(self.ports):

@@ -29,6 +29,7 @@ from signalbox.ops.entries import (
     read_links,
     read_pools,
 )
+from signalbox.ops.mail_sections import Mail
 from signalbox.ops.phone_sections import Phones, Signalhouse, Trucopilot, Websockets
 from signalbox.ops.sections import (
     Actors,
@@ -79,6 +80,7 @@ SECTIONS: Final = (
     "signalhouse",
     "trucopilot",
     "callbacks",
+    "mail",
 )
 LISTS: Final = ("applications", "links", "pools", "filters", "ip_pools", "groupings")
 
@@ -92,6 +94,7 @@ ENVIRONMENT: Final[tuple[tuple[str, type[Section], str], ...]] = (
     ("LOG_LEVEL", Log, "level"),
     ("LOG_FORMAT", Log, "format"),
     ("WARMUP_API_KEYS", Warmup, "api_keys"),
+    ("MAIL_API_TOKEN", Mail, "api_token"),
 )
 
 
@@ -118,6 +121,7 @@ class Settings(Section, frozen=True, kw_only=True):
     signalhouse: Signalhouse = Signalhouse()
     trucopilot: Trucopilot = Trucopilot()
     callbacks: Callbacks = Callbacks()
+    mail: Mail = Mail()
     applications: tuple[Application, ...] = ()
     links: tuple[Link, ...] = ()
     pools: tuple[Pool, ...] = ()
@@ -165,6 +169,7 @@ class Settings(Section, frozen=True, kw_only=True):
             signalhouse=read("signalhouse", Signalhouse),
             trucopilot=read("trucopilot", Trucopilot),
             callbacks=read("callbacks", Callbacks),
+            mail=read("mail", Mail),
             applications=read_applications(config),
             links=(links := read_links(config, environ)),
             pools=read_pools(config, links),

@@ -15,7 +15,7 @@ from signalbox.http.body import BodyReader
 from signalbox.http.limits import AllRequests, Each, EachApplication
 from signalbox.http.listeners import Listeners
 from signalbox.http.peer import Peers
-from signalbox.http.shared import SharedSend
+from signalbox.http.shared import PassingMail, SharedSend, SharedStatus
 from signalbox.http.sms_proxy.routes import SmsProxy
 from signalbox.ops import links as configured
 from signalbox.ops import readiness
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from signalbox.ops.settings import Settings
 
 SEND: Final = "/api/v1/sms/send"
+STATUS: Final = "/status"
 
 
 def compose(settings: Settings, closing: ExitStack) -> Listeners:
@@ -74,14 +75,17 @@ def compose(settings: Settings, closing: ExitStack) -> Listeners:
         return create_app(routes, checks, all_requests, guards, shapes)
 
     signalhouse, trucopilot = _phones(settings, parts, body, closing)
-    of_links, of_accounts = sms_proxy.routes(), signalhouse.routes()
+    mail_proxy = parts.mail.surface(parts.seen)
+    of_links, of_accounts, of_ips = sms_proxy.routes(), signalhouse.routes(), warmup.routes()
     everything = {
         **of_links,
         **of_accounts,
         SEND: SharedSend(of_links[SEND], of_accounts[SEND], is_ours),
-        **warmup.routes(),
+        **of_ips,
         **warmup_admin.routes(),
         **trucopilot.routes(),
+        **mail_proxy.routes(),
+        STATUS: SharedStatus(of_ips[STATUS], mail_proxy.status()),
     }
     own = {
         "sms_proxy": lambda: app(sms_proxy.routes()),
@@ -90,12 +94,15 @@ def compose(settings: Settings, closing: ExitStack) -> Listeners:
         "trucopilot": lambda: app(
             trucopilot.routes(alone=True), shapes=[trucopilot.guard(alone=True)]
         ),
+        "mail_proxy": lambda: app(
+            mail_proxy.routes(alone=True), shapes=[mail_proxy.guard(alone=True)]
+        ),
     }
     return Listeners(
         app(
             everything,
-            guards=[warmup.guard()],
-            shapes=[signalhouse.guard(), trucopilot.guard()],
+            guards=[PassingMail(warmup.guard())],
+            shapes=[signalhouse.guard(), trucopilot.guard(), mail_proxy.guard()],
         ),
         {port: own[name]() for name, port in settings.listeners.ports.items()},
     )

@@ -285,34 +285,35 @@ def test_a_connection_too_old_is_not_used_again(sink: MailSink, sessions: Sessio
 
 
 def test_no_more_connections_wait_than_may(sink: MailSink, certificate: tuple[Path, Path]) -> None:
-    for sessions in opened(trusting(certificate), idle_per_key_max=2, idle_max=3):
+    sessions = Sessions(trusting(certificate), SHORT, "x", idle_per_key_max=2, idle_max=3)
 
-        def all_at_once(*ports: dict[str, str]) -> None:
-            where = [endpoint(sink.port, **port) for port in ports]
-            gevent.joinall(
-                [gevent.spawn(sessions.send, one, message(), 60) for one in where], raise_error=True
-            )
+    def all_at_once(*accounts: str) -> int:
+        where = [endpoint(sink.port, account_id=account) for account in accounts]
+        sending = [gevent.spawn(sessions.send, one, message(), 60) for one in where]
+        gevent.joinall(sending, raise_error=True)
+        return sessions.idle
 
-        all_at_once({}, {}, {}, {})
-        assert sessions.idle == 2
-        all_at_once({"account_id": "b"}, {"account_id": "c"}, {"account_id": "d"})
-        assert sessions.idle == 3
+    assert all_at_once("a", "a", "a", "a") == 2
+    assert all_at_once("b", "c", "d") == 3
+    sessions.close()
 
 
 def test_connections_nobody_needs_are_closed(
     monkeypatch: pytest.MonkeyPatch, certificate: tuple[Path, Path]
 ) -> None:
     monkeypatch.setattr(sessions_module, "SWEEP_S", 0.02)
+    sessions = Sessions(trusting(certificate), SHORT, "x", idle_s=0.05)
     with ScriptedServer() as server:
-        for sessions in opened(trusting(certificate), idle_s=0.05):
-            sessions.send(endpoint(server.port), message(), 60)
-            assert sessions.idle == 1
-            eventually(lambda: sessions.idle == 0 and "QUIT" in server.verbs)
+        sessions.send(endpoint(server.port), message(), 60)
+        assert sessions.idle == 1
+        eventually(lambda: sessions.idle == 0 and "QUIT" in server.verbs)
+    sessions.close()
 
 
 # broken ones
 
 
+WITH_STARTTLS = "250-scripted\r\n250 STARTTLS"
 STEPS = {
     "GREETING": (Stage.HELLO, "temporary"),
     "EHLO": (Stage.HELLO, "temporary"),
@@ -390,7 +391,7 @@ def test_replies_sent_in_clear_are_not_taken_for_those_after_starttls(
 
 
 def test_a_refused_starttls_is_no_reason_to_go_on_in_clear(sessions: Sessions) -> None:
-    script: dict[str, str | list[str]] = {"EHLO": "250-scripted\r\n250 STARTTLS", "STARTTLS": "454 not now"}
+    script: dict[str, str | list[str]] = {"EHLO": WITH_STARTTLS, "STARTTLS": "454 not now"}
     with ScriptedServer(script) as server:
         found = fault(sessions, endpoint(server.port, security="starttls"))
         assert (found.result, found.code) == ("temporary", 454)
@@ -398,7 +399,7 @@ def test_a_refused_starttls_is_no_reason_to_go_on_in_clear(sessions: Sessions) -
 
 
 def test_what_starttls_promises_must_be_tls(sessions: Sessions) -> None:
-    script: dict[str, str | list[str]] = {"EHLO": "250-scripted\r\n250 STARTTLS", "STARTTLS": "220 go on"}
+    script: dict[str, str | list[str]] = {"EHLO": WITH_STARTTLS, "STARTTLS": "220 go on"}
     with ScriptedServer(script) as server:
         found = fault(sessions, endpoint(server.port, security="starttls"))
         assert found.result in {"permanent", "temporary"}

@@ -128,7 +128,7 @@ def test_what_can_never_be_sent_fails_at_once(
 def test_attachments_are_fetched_and_sent(transport: SmtpTransport, sink: MailSink) -> None:
     found = outcome(transport, job(sink.port, mail={"attachments": (PATCHED,)}))
     assert found.result == "sent"
-    part = list(sink.mails[-1].message.iter_attachments())[0]
+    part = next(iter(sink.mails[-1].message.iter_attachments()))
     assert (part.get_filename(), part.get_payload(decode=True)) == ("a.txt", b"acme")
 
 

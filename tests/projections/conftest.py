@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 from support.histories import T0_S
+from support.mail_histories import Told
 from support.phone_histories import Seen
 
 from signalbox.eventstore.log import EventLog
+from signalbox.projections.mail_readers import MailModels
 from signalbox.projections.models import PROJECTIONS
 from signalbox.projections.projector import Projector
 from signalbox.projections.readers import ReadModels
@@ -28,3 +30,8 @@ def models(event_log: EventLog) -> ReadModels:
 @pytest.fixture
 def seen(event_log: EventLog, projector: Projector, models: ReadModels) -> Seen:
     return Seen(event_log, projector, models)
+
+
+@pytest.fixture
+def told(event_log: EventLog, projector: Projector) -> Told:
+    return Told(event_log, projector, MailModels(event_log, now_s=lambda: T0_S + 1_000.0))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import gevent
 import gevent.lock
 
-from signalbox.actors.callback_inbox import TROUBLE
 from signalbox.actors.mail_calls import ClientCalls
 from signalbox.actors.mail_instance import INSTANCE_EVENTS, MailInstance
 from signalbox.actors.mail_reports import REPORTED_EVENTS, MailReports
@@ -159,15 +158,10 @@ class MailRelay:
                 self.reports.news(row)
 
     def _project(self) -> None:
+        assert self._projector.prepare()
         while True:
-            try:
-                if self._projector.prepare():
-                    while True:
-                        if not self._projector.advance().events:
-                            gevent.sleep(LOOK_S)
-            except TROUBLE:
+            if self._projector.advance().caught_up:
                 gevent.sleep(LOOK_S)
-            gevent.sleep(LOOK_S)
 
     def _end(self) -> None:
         self.follower.close()

@@ -96,7 +96,7 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
                 call = Call(self.command, self.path, dict(self.headers.items()), body)
                 answer = receiver._answer(call)
                 status, headers, chunks = answer if isinstance(answer, tuple) else (answer, {}, ())
