@@ -138,7 +138,7 @@ class AttachmentCache:
             self._disk_octets = self._swept()
 
     def _swept(self) -> int:
-        """Remove what is too old, then the oldest until there is room again; return what is left."""
+        """Remove what is too old, then the oldest until there is room; return what is left."""
         assert self._limits.folder is not None
         entries = [(path, path.stat()) for path in self._limits.folder.glob("*/*")]
         octets = sum(stat.st_size for _, stat in entries)

@@ -68,6 +68,9 @@ class Elsewhere(Protocol):
     ) -> tuple[MailContent, Sequence[File]]:
         """Return a mail and what is still attached. Raises: `Unattached`."""
 
+    def close(self) -> None:
+        """Nothing more is placed."""
+
 
 class Attachments:
     """See the module."""
@@ -99,6 +102,10 @@ class Attachments:
             files.append(file)
         wanted = self._tenants.known(tenant_id).large_files
         return self._large_files.placed(mail, files, wanted) if wanted.enabled else (mail, files)
+
+    def close(self) -> None:
+        """Nothing more is fetched."""
+        self._large_files.close()
 
     def _file(self, tenant_id: str, attachment: Attachment) -> File:
         name, md5 = named(attachment)

@@ -41,6 +41,7 @@ class Flight:
     warm: Warm | None = None
     command: domain.Command | None = None
     has_slot: bool = False
+    is_held: bool = False
 
 
 class MailChanges:

@@ -12,11 +12,9 @@ attempt that the log has and nobody here made is in doubt: its process is gone.
 from __future__ import annotations
 
 import logging
-from time import time
 from typing import TYPE_CHECKING, Final
 
 import gevent
-import msgspec
 from typing_extensions import override
 
 from signalbox.actors.mail_changes import Flight, MailChanges, show_account, tell_operators
@@ -53,10 +51,10 @@ if TYPE_CHECKING:
     from gevent.event import Event as Flag
 
     from signalbox.actors.mail_feeder import Tracked
+    from signalbox.actors.mail_hand import Lane
     from signalbox.actors.mail_messages import Parts, Tenure
     from signalbox.actors.transports.smtp.job import SmtpOutcome
     from signalbox.domain.mail_account import MailAccount
-    from signalbox.domain.tenant import Tenant
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +93,7 @@ class MailDispatcher(Actor):
         )
         self._hand = Hand(self._parts.limits.page_mails)
         self._pump_at_s = 0.0
-        self._is_idle = False
+        self._is_idle: bool | None = None  # not known
         self._wants_release = True
         self._tenant = self._parts.tenants.known(self._tenant_id)
         self._hand.know(self._tenant.accounts)
@@ -113,7 +111,7 @@ class MailDispatcher(Actor):
         self._abroad.clear()
 
     @override
-    def receive(self, message: object) -> None:  # noqa: C901, PLR0912  the table of messages
+    def receive(self, message: object) -> None:  # noqa: C901  the table of messages
         match message:
             case News(seq):
                 self._hand.news(seq)
@@ -126,7 +124,7 @@ class MailDispatcher(Actor):
             case Judged(flight, answer):
                 self._judged(flight, answer)
             case Withdrawn(flight):
-                self._over(flight, mails.DeferMail(time() + HELD_S, "warmup: held"))
+                self._over(flight, mails.DeferMail(self._now_s() + HELD_S, "warmup: held"))
             case Recorded(flight):
                 self._land(flight)
             case UsageRead():
@@ -153,7 +151,7 @@ class MailDispatcher(Actor):
     def _take(self, page: Page) -> None:
         self._hand.take(page)
         self._changes.taken += page.spent
-        now_s = time()
+        now_s = self._now_s()
         for tracked in page.mails:
             if tracked.stream_id in self._abroad:
                 continue
@@ -163,8 +161,8 @@ class MailDispatcher(Actor):
                 self._hand.put(tracked)
         if page.kinds is not None and self._wants_release:
             self._release(page.kinds)
-        is_all = page.newest is None and page.want.discover
-        self._is_idle = is_all and not self._abroad and not len(self._hand)
+        if page.want.discover:
+            self._is_idle = page.newest is None
 
     def _doubt(self, tracked: Tracked, now_s: float) -> None:
         """Nobody here made the attempt that the log has of it."""
@@ -192,6 +190,13 @@ class MailDispatcher(Actor):
     def _used(self, read: UsageRead) -> None:
         assert self._usages is not None
         self._usages.take(read)
+        for (
+            flight
+        ) in self._abroad.values():  # What it did not see, or saw: better twice than never.
+            tracked = flight.tracked
+            is_its = tracked.mail.account_id == read.account_id and flight.stage != "over"
+            if is_its and tracked.counted_at_s:
+                read.usage.take(1, tracked.counted_at_s)
         self._hand.lane(read.account_id).waits = False
 
     # what goes out
@@ -210,10 +215,10 @@ class MailDispatcher(Actor):
         self._schedule()
 
     def _admit(self) -> None:
-        parts, now_s = self._parts, time()
+        parts, now_s = self._parts, self._now_s()
         while not self._tenant.is_suspended() and len(self._changes) < CHANGES_MAX:
             if not parts.slots.take():
-                parts.slots.want(lambda: self._tell_self(Pump()))
+                parts.slots.want(self._slot_is_free)
                 return
             tracked = self._hand.next_mail(parts.limits.in_flight_per_account_max)
             if tracked is None:
@@ -230,6 +235,7 @@ class MailDispatcher(Actor):
             return False
         flight = self._abroad[tracked.stream_id] = Flight(tracked)
         if self._tenant.is_suspended(mail.batch_code):
+            flight.is_held = True
             self._changes.hold(flight)
             return False
         flight.account = self._account(mail.account_id)
@@ -279,12 +285,16 @@ class MailDispatcher(Actor):
     def _judged(self, flight: Flight, answer: Warm | Cold | None) -> None:
         if self._abroad.get(flight.tracked.stream_id) is not flight:
             return
-        if isinstance(answer, Warm):
-            self._attempt(flight, answer, time())
+        if isinstance(answer, Warm) and self._done is None:
+            self._attempt(flight, answer, self._now_s())
             return
         self._uncount(flight)
+        if isinstance(answer, Warm):
+            self._takeoff.release(answer)
+            self._over(flight, mails.DeferMail(self._now_s(), "warmup: handed over"))
+            return
         if answer is None:
-            self._over(flight, mails.DeferMail(time() + HELD_S, "warmup: not known"))
+            self._over(flight, mails.DeferMail(self._now_s() + HELD_S, "warmup: not known"))
         elif answer.until_s is None:
             self._over(flight, mails.FailMail(0, f"warmup: {answer.reason}"))
         else:
@@ -304,7 +314,7 @@ class MailDispatcher(Actor):
         """Make room for the next, and decide what it came to."""
         self._free(flight)
         flight.stage, flight.command = "over", command
-        self._decide(flight, command, time())
+        self._decide(flight, command, self._now_s())
 
     def _decide(self, flight: Flight, command: mails.Command, now_s: float) -> None:
         self._abroad[flight.tracked.stream_id] = flight
@@ -338,6 +348,7 @@ class MailDispatcher(Actor):
 
     def _stored(self, changes: MailChanges, result: AsyncResult) -> None:
         error = result.exception
+        self._is_idle = None
         if error is None:
             for flight in changes.flights:
                 self._go_on(flight)
@@ -366,11 +377,13 @@ class MailDispatcher(Actor):
             return
         self._free(flight)
         del self._abroad[tracked.stream_id]
-        self._is_idle = False
         if tracked.mail.status == "deferred":
             self._hand.due_at(tracked.mail.deferred_until_s)
         elif isinstance(flight.command, mails.RecordDoubt) and tracked.mail.is_open:
             self._hand.put(tracked)
+        elif flight.is_held and not self._tenant.is_suspended(tracked.mail.batch_code):
+            self._wants_release = True  # It was activated while the row was on its way.
+            self._hand.rediscover()
 
     def _read_again(self, changes: MailChanges) -> None:
         """Somebody else wrote first: what was sent is recorded all the same, the rest read anew."""
@@ -405,10 +418,19 @@ class MailDispatcher(Actor):
         if self._feeder.is_busy:
             return
         busy = [one for one, f in self._abroad.items() if not f.tracked.kind.startswith("mail")]
-        want = self._hand.want(time(), busy)
+        want = self._hand.want(self._now_s(), busy)
         if want is not None:
             self._feeder.want(want)
-        elif self._is_idle and not self._abroad and not len(self._changes):
+        elif not (self._abroad or len(self._changes) or len(self._hand)):
+            self._rest()
+
+    def _rest(self) -> None:
+        """There is nothing to do: look once more whether the inbox is empty, then end."""
+        if self._is_idle is None:
+            self._is_idle = False
+            self._hand.rediscover()
+            self._fetch()
+        elif self._is_idle:
             self._parts.ended(self._tenant_id)
             self.stop()
 
@@ -417,7 +439,7 @@ class MailDispatcher(Actor):
         due_s = self._hand.next_due_s
         if due_s < float("inf") and (not self._pump_at_s or due_s < self._pump_at_s):
             self._pump_at_s = due_s
-            self.tell_later(max(due_s - time(), 0.001), Pump())
+            self.tell_later(max(due_s - self._now_s(), 0.001), Pump())
 
     def _leave(self, done: Flag) -> None:
         """Once nothing is being sent any more, and all that is to be stored is."""
@@ -455,7 +477,13 @@ class MailDispatcher(Actor):
             lane.busy = max(0, lane.busy - 1)
             self._parts.slots.give()
 
-    def _lane(self, flight: Flight):
+    def _now_s(self) -> float:
+        return self._parts.journal.now().timestamp()
+
+    def _slot_is_free(self) -> None:
+        self._tell_self(Pump())
+
+    def _lane(self, flight: Flight) -> Lane:
         return self._hand.lane(flight.tracked.mail.account_id)
 
     def _uncount(self, flight: Flight) -> None:

@@ -109,10 +109,10 @@ class MailReports:
     def changed(self, tenant_id: str, event: tenant.Event) -> None:
         """Take what became of a tenant."""
         match event:
+            case tenant.TenantCreated() | tenant.TenantUpdated() if tenant_id in self._running:
+                self._running[tenant_id].reconsider()  # The read models may be ahead of this.
             case tenant.TenantCreated():
                 self._begin(tenant_id, 0.0, owes=False)
-            case tenant.TenantUpdated() if tenant_id in self._running:
-                self._running[tenant_id].reconsider()
             case tenant.TenantDeleted() if tenant_id in self._running:
                 self._running.pop(tenant_id).kill()
             case _:

@@ -10,6 +10,7 @@ nothing for what was sent.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import gevent
@@ -118,7 +119,7 @@ class Mails:
         gone: set[str] = set()
         for start in range(0, len(stream_ids), BATCH):
             batch = stream_ids[start : start + BATCH]
-            gone |= until_stored(lambda batch=batch: self._decide(batch, command, asked), "mails")
+            gone |= until_stored(partial(self._decide, batch, command, asked), "mails")
         return gone
 
     def _change(self, pk: str, command: domain.Command, by: str) -> bool:

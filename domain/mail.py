@@ -106,7 +106,7 @@ class RecordTrouble:
     released: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class FailMail:
     """It won't be sent, whoever tries again."""
 
@@ -124,7 +124,7 @@ class RecordDoubt:
     doubts_max: int = len(RETRY_DELAYS_S)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class DeferMail:
     """It may not leave before then; that costs no retry."""
 
@@ -343,7 +343,7 @@ class Mail:
     error: str = ""
     rejected: bool = False
     refused_recipients: int = 0
-    bounced: bool = False
+    bounced: BounceKind | None = None
     pec: frozenset[str] = frozenset()
 
     @property
@@ -382,7 +382,7 @@ def decide(  # noqa: C901, PLR0911  the table of commands
         case RecordDelivery() | RecordTrouble() | RecordDoubt():
             return _settle(mail, command, now_s) if mail.in_flight else ()
         case RecordBounce(kind=kind, code=code, reason=reason):
-            return (MailBounced(kind, code, reason),) if _may_bounce(mail) else ()
+            return (MailBounced(kind, code, reason),) if _may_bounce(mail, kind) else ()
         case RecordPecReceipt(kind=kind, details=details):
             return (PecReceiptRecorded(kind, details),) if kind not in mail.pec else ()
         case MissPecAcceptance():
@@ -419,8 +419,8 @@ def evolve(  # noqa: C901, PLR0911  the table of events
         case MailInDoubt():
             doubtful = replace(_counted(mail), status="pending", deferred_until_s=0.0)
             return replace(doubtful, doubts=mail.doubts + 1)
-        case MailBounced():
-            return replace(mail, bounced=True)
+        case MailBounced(kind):
+            return replace(mail, bounced=kind)
         case PecReceiptRecorded(kind):
             return replace(mail, pec=mail.pec | {kind})
         case PecAcceptanceMissed():
@@ -506,8 +506,10 @@ def _doubt(mail: Mail, command: RecordDoubt, now_s: float) -> tuple[Event, ...]:
     return doubt, MailDeferred(now_s + command.delay_s, reason)
 
 
-def _may_bounce(mail: Mail) -> bool:
-    return mail.attempts > 0 and not mail.bounced
+def _may_bounce(mail: Mail, kind: BounceKind) -> bool:
+    """A mail that left may come back once for good, and once before that for the time being."""
+    news = {None: True, "soft": kind == "hard", "hard": False}
+    return mail.attempts > 0 and news[mail.bounced]
 
 
 def _begun(event: MailQueued | MailReplaced | MailRejected, at_s: float) -> Mail:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 STREAM_PREFIX: Final = "mail_usage-"
+LATE_S: Final = 10.0  # a mail that has not come by then to what was planned for it won't come
 
 Limits = Sequence[tuple[int, int]]
 """(seconds, mails that may be sent in them), as `MailAccount.limits` has them."""
@@ -45,7 +46,7 @@ class Usage:
         self._taken.extend([at_s] * (count - 1))
         if count > 1:
             self._taken.sort()
-        del self._planned[: bisect_right(self._planned, at_s)]
+        del self._planned[: min(count, bisect_right(self._planned, at_s))]
 
     def give_back(self, at_s: float) -> None:
         """Take back one that was counted at that time: it was no attempt after all."""
@@ -60,7 +61,7 @@ class Usage:
 
     def plan(self, limits: Limits, now_s: float) -> float:
         """Return when one more may be sent, behind all that were taken or planned before."""
-        del self._planned[: bisect_right(self._planned, now_s)]
+        del self._planned[: bisect_right(self._planned, now_s - LATE_S)]
         at_s = max([now_s, *(self._freed_s(window_s, most) for window_s, most in limits)])
         insort(self._planned, at_s)
         return at_s

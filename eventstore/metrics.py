@@ -130,3 +130,6 @@ MAIL_IN_DOUBT: Final = Counter(
     "signalbox_mails_in_doubt", "Attempts of which nobody knows whether they sent the mail",
     ["resolution"],
 )  # fmt: skip
+MAIL_BOUNCES: Final = Counter(
+    "signalbox_mail_bounces", "Messages that the mailbox of bounces had", ["kind"]
+)

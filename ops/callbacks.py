@@ -11,7 +11,7 @@ from signalbox.actors.callback_parts import Sending
 from signalbox.actors.callback_senders import CallbackSenders
 from signalbox.actors.transports.callbacks import Poster
 from signalbox.actors.transports.outside import Outside
-from signalbox.actors.webhooks import Webhooks
+from signalbox.actors.webhooks import WEBHOOK_EVENTS, Webhooks
 from signalbox.domain.callback import Patience
 from signalbox.domain.webhook import owner_of
 from signalbox.eventstore.leases import partition_of
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from signalbox.eventstore.log import EventLog
     from signalbox.eventstore.mapper import Recorded
     from signalbox.eventstore.recorder import Fence
+    from signalbox.ops.holders import Told
     from signalbox.ops.settings import Settings
 
 
@@ -45,6 +46,7 @@ class Callbacks:
         topics: Mapping[type[names.Event], Topic],
     ) -> None:
         partitions, limits = settings.leases.partitions, settings.callbacks
+        self._log = event_log
         self._timeout_s = limits.timeout_s
         self._partition = partition_of(NAME, partitions)
         self._webhooks = webhooks_of(settings, event_log, journal)
@@ -93,12 +95,20 @@ class Callbacks:
         self._outbox.work_waits(words)
         self._senders.work_waits(words)
 
+    @property
+    def told(self) -> Told:
+        """Who takes which events."""
+        return dict.fromkeys(WEBHOOK_EVENTS, lambda row: self.follow(self._log.decode_row(row)))
+
     def follow(self, recorded: Recorded) -> None:
         """Take what the log has of a webhook."""
         self._webhooks.follow(recorded)
         self._senders.reconsider(owner_of(recorded.stream_id))
 
-    def close(self) -> None:
+    def configure(self, settings: Settings) -> None:
+        """Take a configuration that was read again: it has nothing for us."""
+
+    def drain(self) -> None:
         """Let what was posted be answered, then stop; the leases are still held."""
         self._outbox.end()
         self._senders.close(self._timeout_s)

@@ -13,12 +13,12 @@ import mimetypes
 from base64 import b64encode
 from email import message_from_bytes
 from email.headerregistry import AddressHeader
-from email.message import EmailMessage
 from email.policy import default
 from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from email.message import EmailMessage, MIMEPart
 
 Item = dict[str, Any]
 
@@ -45,7 +45,7 @@ def item_of(octets: bytes) -> Item:
     Raises:
         BadEml: nobody it is from or to.
     """
-    mail = cast("EmailMessage", message_from_bytes(octets, policy=default))
+    mail = message_from_bytes(octets, policy=default)
     item: Item = {
         "from": _text(mail, "From"),
         "to": _addresses(mail, "To"),
@@ -74,7 +74,7 @@ def _parts(mail: EmailMessage) -> Item:
     leaves = [part for part in _leaves(mail) if id(part) not in spoken]
     is_html = body is not None and body.get_content_subtype() == "html"
     return {
-        "body": "" if body is None else _content(body).decode(errors="replace"),
+        "body": "" if body is None else _said(body),
         "content_type": "html" if is_html else "plain",
         "attachments": [_attachment(part, number) for number, part in enumerate(leaves, 1)],
     }
@@ -95,23 +95,26 @@ def _attachment(part: EmailMessage, number: int) -> Item:
     name = part.get_filename() or f"part-{number}{suffix or '.bin'}"
     return {
         "filename": name[-FILENAME_CHARS_MAX:],
-        "storage_path": b64encode(_content(part)).decode() or "base64:",
+        "storage_path": b64encode(_octets(part)).decode() or "base64:",
         "mime_type": mime_type,
         "fetch_mode": "base64",
     }
 
 
-def _content(part: EmailMessage) -> bytes:
-    """Return what is in a part, texts in UTF-8."""
+def _said(part: MIMEPart) -> str:
+    """Return the text of a part."""
     try:
-        content = part.get_content()
+        return str(part.get_content())
     except (KeyError, LookupError):  # A type or charset that the library has no reader for.
-        content = part.get_payload(decode=True) or b""
-    if isinstance(content, EmailMessage):
-        return content.as_bytes()
-    if isinstance(content, bytes):
-        return content
-    return str(content).encode(errors="replace")
+        return _octets(part).decode(errors="replace")
+
+
+def _octets(part: MIMEPart) -> bytes:
+    """Return what is in a part as it is, a mail in it whole."""
+    if part.get_content_maintype() == "message" and part.is_multipart():
+        return b"".join(inner.as_bytes() for inner in part.iter_parts())
+    content = part.get_payload(decode=True)
+    return content if isinstance(content, bytes) else b""
 
 
 def _text(mail: EmailMessage, name: str) -> str:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 import gevent
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from psycopg.rows import TupleRow
+
     from signalbox.eventstore.recorder import Fence
+
+    Told = dict[str, Callable[[TupleRow], None]]
+    """Who takes the rows of the log with an event's name."""
 
 
 class Holder(Protocol):

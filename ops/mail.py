@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from signalbox.actors.mail_instance import INSTANCE_EVENTS, MailInstance
 from signalbox.actors.mail_nudges import MailNudges
 from signalbox.actors.mails import Mails
 from signalbox.actors.tenants import TENANT_EVENTS, Tenants
 from signalbox.http.body import BodyReader
+from signalbox.http.mail_proxy.auth import is_loopback
 from signalbox.http.mail_proxy.routes import MailProxy
 from signalbox.ops.mail_reads import MailReads
 from signalbox.projections.mail_readers import MailModels
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from signalbox.eventstore.journal import Journal
     from signalbox.eventstore.log import EventLog
     from signalbox.ops.settings import Settings
+
+BY: Final = "gateway"
 
 Told = tuple[tuple[str, ...], "Callable[[TupleRow], None]"]
 
@@ -57,14 +59,16 @@ class Mail:
             run_now=MailNudges(self._log).run_now,
             body=BodyReader(given.body_bytes_max),
             admin_token=given.api_token,
-            is_open=not given.api_token and is_loopback(self._settings.server.host),
+            is_open=is_open(self._settings),
             sync_interval_s=given.sync_interval_s,
         )
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches a host that is listened on."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def is_open(settings: Settings) -> bool:
+    """Tell whether everybody is the admin: nobody but this machine's users reaches the server.
+
+    Whatever stands before it would make the world one of those.
+    """
+    server = settings.server
+    stands_alone = is_loopback(server.host) and not server.trusted_proxies
+    return stands_alone and not settings.mail.api_token

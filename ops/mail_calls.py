@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from signalbox.ops import mail_bodies as bodies
@@ -66,11 +67,21 @@ def _tenant(client: MailClient, given: argparse.Namespace) -> Told:
 
 def _add_tenant(client: MailClient, given: argparse.Namespace) -> Told:
     body = {"id": given.tenant, **bodies.tenant(given)}
-    if any(one["id"] == given.tenant for one in client.get("tenants")["tenants"]):
+    if _is_there(client, given.tenant):
         # The call would forget what is not given now, without a word.
         raise MailRefused(f"tenant {given.tenant!r} is there already: `tenants update` changes it")
     answer = client.post("tenant", body=body)
     return Told(answer, "tenant added; its key is shown this once", answer.get("api_key", ""))
+
+
+def _is_there(client: MailClient, tenant: str) -> bool:
+    try:
+        client.get("tenant", tenant)
+    except MailRefused as refused:
+        if refused.status != HTTPStatus.NOT_FOUND:
+            raise
+        return False
+    return True
 
 
 def _update_tenant(client: MailClient, given: argparse.Namespace) -> Told:

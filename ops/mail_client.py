@@ -1,4 +1,4 @@
-"""The mail proxy's HTTP API as a terminal calls it (seed 004), here or on any other server of it."""
+"""The mail proxy's HTTP API as a terminal calls it, on our server or any other one of it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import urllib.error
 import urllib.request
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+PREFIX: Final = "/mailproxy/v1"  # at the root other surfaces have names of it, too
 CALL_TIMEOUT_S: Final = 60.0
 SHOWN_CHARS_MAX: Final = 300
 FAULTS_SHOWN: Final = 3
@@ -22,18 +23,26 @@ Answer = dict[str, Any]
 
 
 class MailRefused(Exception):  # noqa: N818  what happened
-    """The gateway is not there or did not do it; `str()` is one line."""
+    """The gateway is not there (`status` 0) or did not do it; `str()` is one line."""
+
+    def __init__(self, line: str, status: int = 0) -> None:
+        super().__init__(line)
+        self.status = status
 
 
 class MailClient:
-    """Calls the mail proxy at `url` with a token, or without if that is empty."""
+    """Calls the mail proxy of the gateway at `url` with a token, or without if that is empty.
+
+    A `url` with a path, even if that is `/`, is the API's own: so other servers of it have it.
+    """
 
     def __init__(self, url: str, token: str) -> None:
         if not url.startswith(("http://", "https://")):
             raise MailRefused(f"--url: expected http:// or https://, got {url!r}")
         if not (token.isascii() and token.isprintable()):
             raise MailRefused("the token has characters in it that no token has")
-        self._url = url.rstrip("/")
+        below = "" if urlsplit(url).path else PREFIX
+        self._url = url.rstrip("/") + below
         self._headers = {"Content-Type": "application/json"}
         if token:
             self._headers["X-API-Token"] = token
@@ -73,7 +82,7 @@ class MailClient:
             with self._opener.open(request, timeout=CALL_TIMEOUT_S) as response:
                 content: bytes = response.read()
         except urllib.error.HTTPError as error:
-            raise MailRefused(_refusal(error.code, error.read())) from None
+            raise MailRefused(_refusal(error.code, error.read()), error.code) from None
         except urllib.error.URLError as error:
             raise MailRefused(f"{self._url}: {error.reason}") from None
         except (OSError, ValueError) as error:

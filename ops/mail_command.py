@@ -105,7 +105,9 @@ class _Below:
         """Add a command; `mail_calls` knows it by its words."""
         parser = self._parsers.add_parser(name, help=text)
         parser.set_defaults(command=run, call=f"{self._prefix} {name}".strip())
-        parser.add_argument("--url", default=URL, help=f"of the gateway ({URL})")
+        parser.add_argument(
+            "--url", default=URL, help=f"of the gateway ({URL}); with a path, of the API itself"
+        )
         parser.add_argument(
             "--token-env", default=TOKEN_VARIABLE, metavar="NAME",
             help=f"variable with the token ({TOKEN_VARIABLE})",

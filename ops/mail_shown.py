@@ -1,4 +1,4 @@
-"""How `signalbox mail` shows answers to people: a line, or tables. No secret is in any but new keys."""
+"""How `signalbox mail` shows answers to people: a line, or tables."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ MAILS: Final = (
 )  # fmt: skip
 EVENTS: Final = ("id", "event_type", "event_ts", "description", "reported_ts")
 COMMANDS: Final = ("command_ts", "endpoint", "tenant_id", "response_status", "payload")
+
+HEADS: Final = {"command_ts": "at", "endpoint": "command", "event_type": "event", "event_ts": "at"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ def mails(answer: Mapping[str, Any], title: str) -> Told:
 
 
 def _rows(columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]]) -> Table:
-    shown = tables.table(*(name.removesuffix("_ts").replace("_", " ") for name in columns))
+    heads = (HEADS.get(name) or name.removesuffix("_ts").replace("_", " ") for name in columns)
+    shown = tables.table(*heads)
     for row in rows:
         shown.add_row(*(tables.cell(_told(name, row.get(name))) for name in columns))
     return shown

@@ -53,8 +53,9 @@ _STORE: Final[LiteralString] = """
 _FIND: Final[LiteralString] = """
     SELECT position, at_s, command, tenant_id, by, request_id, accepted, payload, items
     FROM command_log
-    WHERE (%(tenant)s::text IS NULL OR tenant_id = %(tenant)s)
-      AND floor(at_s) BETWEEN coalesce(%(since)s, '-infinity') AND coalesce(%(until)s, 'infinity')
+    WHERE position > %(after)s AND (%(tenant)s::text IS NULL OR tenant_id = %(tenant)s)
+      AND floor(at_s) BETWEEN coalesce(%(since)s::float8, '-infinity')
+                      AND coalesce(%(until)s::float8, 'infinity')
       AND strpos(command, %(part)s) > 0
     ORDER BY position LIMIT %(limit)s
 """
@@ -67,7 +68,8 @@ _decode: Final = msgspec.json.Decoder(dict[str, object]).decode
 class CommandQuery:
     """Commands from the oldest on; whole seconds, both included, Unix. `limit` None: all.
 
-    `name_part` is in the command's name.
+    `name_part` is in the command's name. Only those behind the row `after_id`: there may be more
+    than fit into memory.
     """
 
     tenant_id: str = ""
@@ -75,6 +77,7 @@ class CommandQuery:
     until_s: int | None = None
     name_part: str = ""
     limit: int | None = 100
+    after_id: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +127,7 @@ def find(cursor: Cursor, query: CommandQuery) -> list[CommandRow]:
         "until": query.until_s,
         "part": query.name_part,
         "limit": query.limit,
+        "after": query.after_id,
     }
     return [_row(row) for row in cursor.execute(_FIND, values)]
 

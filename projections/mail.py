@@ -62,6 +62,9 @@ def _apply_step(cursor: Cursor, step: Sequence[Recorded]) -> None:
     mail_rows.store(cursor, rows.values())
     mail_counts.count(cursor, ((row.before, row.place) for row in rows.values()))
     command_log.store(cursor, noted)
+    acknowledged = {row.tenant_id for row in tenants.values() if row.acknowledgements}
+    if shrunk := acknowledged | {row.tenant_id for row in rows.values() if row.purged}:
+        mail_tenants.prune(cursor, shrunk)
 
 
 def _tenants_of(step: Sequence[Recorded]) -> set[str]:

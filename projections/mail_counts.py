@@ -56,7 +56,7 @@ def count(cursor: Cursor, moves: Iterable[tuple[Place | None, Place | None]]) ->
     for before, after in moves:
         if before is not None:
             totals[before[:2]][before[2]] -= 1
-            if after is None:
+            if after is None or after[:2] != before[:2]:
                 shrunk.add(before[0])
         if after is not None:
             totals[after[:2]][after[2]] += 1

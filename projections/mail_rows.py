@@ -120,12 +120,6 @@ _TELL: Final[LiteralString] = """
         %b::text[], %b::bigint[], %b::text[], %b::text[], %b::float8[], %b::float8[], %b::text[],
         %b::text[], %b::text[], %b::int[])
 """
-_FORGET_ACKNOWLEDGEMENTS: Final[LiteralString] = """
-    DELETE FROM mail_acknowledgements AS a
-    USING unnest(%s::text[]) AS t (tenant_id)
-    WHERE a.tenant_id = t.tenant_id AND a.position < coalesce(
-        (SELECT min(position) FROM mail_events WHERE tenant_id = t.tenant_id), a.position + 1)
-"""
 
 
 @dataclass(slots=True)
@@ -264,8 +258,6 @@ def store(cursor: Cursor, rows: Iterable[MailRow]) -> None:
         cursor.execute(_STORE, _columns(stored))
     if told := [one for row in changed for one in row.told]:
         cursor.execute(_TELL, _columns(told))
-    if purged:
-        cursor.execute(_FORGET_ACKNOWLEDGEMENTS, (list({row.tenant_id for row in purged}),))
 
 
 def _values(row: MailRow) -> tuple[object, ...]:

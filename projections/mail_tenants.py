@@ -64,6 +64,12 @@ _ACKNOWLEDGE: Final[LiteralString] = """
     INSERT INTO mail_acknowledgements (tenant_id, position, at_s) VALUES (%s, %s, %s)
     ON CONFLICT (tenant_id, position) DO NOTHING
 """
+_PRUNE: Final[LiteralString] = """
+    DELETE FROM mail_acknowledgements AS a
+    USING unnest(%s::text[]) AS t (tenant_id)
+    WHERE a.tenant_id = t.tenant_id AND a.position < coalesce(
+        (SELECT min(position) FROM mail_events WHERE tenant_id = t.tenant_id), a.position + 1)
+"""
 _FIND_IDS: Final[LiteralString] = """
     SELECT tenant_id FROM mail_tenants WHERE is_there AND (active OR NOT %s) ORDER BY tenant_id
 """
@@ -144,6 +150,11 @@ def store(cursor: Cursor, rows: Iterable[TenantRow]) -> None:
     taken = [(row.tenant_id, *one) for row in changed for one in row.acknowledgements]
     if taken:
         cursor.executemany(_ACKNOWLEDGE, taken)
+
+
+def prune(cursor: Cursor, tenant_ids: Iterable[str]) -> None:
+    """Forget when servers took what nobody knows any more."""
+    cursor.execute(_PRUNE, (list(tenant_ids),))
 
 
 def tenant_of(recorded: Recorded) -> str:

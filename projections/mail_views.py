@@ -8,20 +8,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, LiteralString
+from typing import TYPE_CHECKING, Any, Final, LiteralString, get_args
 
 import msgspec
 
-from signalbox.domain.mail import (
-    MailQueued,
-    MailRejected,
-    MailReplaced,
-    pk_of,
-    stream_of,
-)
+from signalbox.domain.mail import pk_of, stream_of
 from signalbox.domain.mail_content import MailContent
 from signalbox.domain.names import names_of
 from signalbox.domain.personal import ERASED
+from signalbox.projections.mail_rows import Beginning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -152,7 +147,7 @@ class MailView:
     history: tuple[MailEvent, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SyncStatus:
     """When a tenant's server was called; 0.0 if never, a time to come if it wants to be left."""
 
@@ -201,14 +196,13 @@ def with_contents(log_: EventLog, views: Sequence[MailView]) -> list[MailView]:
 
 def find_contents(log_: EventLog, pks: Sequence[str]) -> dict[str, MailContent]:
     """Return what mails hold, each as it was handed over last. Raises: `Unavailable`."""
-    names = names_of(MailQueued, MailReplaced, MailRejected)
+    names = names_of(*get_args(Beginning))
     found = {}
     for first in range(0, len(pks), CONTENTS_AT_ONCE):
         streams = [stream_of(pk) for pk in pks[first : first + CONTENTS_AT_ONCE]]
         for recorded in log_.read_many(streams, names):
-            match recorded.event:
-                case MailQueued() | MailReplaced() | MailRejected() as event:
-                    found[pk_of(recorded.stream_id)] = event.content
+            assert isinstance(recorded.event, Beginning), recorded
+            found[pk_of(recorded.stream_id)] = recorded.event.content
     return {pk: _read(content) for pk, content in found.items()}
 
 
@@ -234,7 +228,9 @@ def find_owing(cursor: Cursor) -> list[str]:
 
 def find_syncs(cursor: Cursor) -> list[SyncStatus]:
     """Return when the servers of the tenants that exist were called, by id."""
-    return [SyncStatus(*row) for row in cursor.execute(_FIND_SYNCS)]
+    names = SyncStatus.__slots__
+    rows = cursor.execute(_FIND_SYNCS)
+    return [SyncStatus(**dict(zip(names, row, strict=True))) for row in rows]
 
 
 def find_by_client_id(cursor: Cursor, client_id: str, limit: int) -> list[tuple[str, str]]:

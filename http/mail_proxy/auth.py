@@ -6,13 +6,15 @@
 | admin | 401      | 401     | 403                                |
 
 The statuses are the reference's. Where it looks at no tenant we do: none acts for another. A
-surface that is open takes a request without a token for the admin's; a wrong one is refused.
+surface that is open takes a request without a token for the admin's; a wrong one is refused. So is
+one that a page of another site makes in a browser of this machine.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -76,11 +78,29 @@ class Gate:
     def _caller(self, req: Request) -> Caller | None:
         token = _token(req)
         if not token:
-            return Caller(ANYBODY) if self._is_open else None
+            return Caller(ANYBODY) if self._is_open and _is_from_here(req) else None
         if self._digest is not None and hmac.compare_digest(_digest(token), self._digest):
             return Caller(ADMIN)
         tenant_id = self._keys.owner_of_key(token.decode("latin-1"))
         return None if tenant_id is None else Caller(f"tenant-{tenant_id}", tenant_id)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches a host."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_from_here(req: Request) -> bool:
+    """Tell whether nobody's page made the request but, if any, one of ours.
+
+    Browsers tell where a page is from (W3C, Fetch Metadata); whoever has a name of their own lead
+    here is told by the name.
+    """
+    site: str = req.env.get("HTTP_SEC_FETCH_SITE", "none")
+    return site in {"none", "same-origin"} and is_loopback(req.host)
 
 
 def _token(req: Request) -> bytes:

@@ -60,7 +60,7 @@ class _Coercion:
     def struct(self, value: object, kind: inspect.StructType, loc: Loc) -> object:
         if not isinstance(value, dict):
             said = f"{_VALID} dictionary or object to extract fields from"
-            return self._faults.add("model_attributes_type", loc, said, value)
+            return self._wrong("model_attributes_type", loc, said, value)
         coerced: dict[str, object] = {}
         for one in kind.fields:
             self._field(value, one, loc, coerced)
@@ -77,7 +77,7 @@ class _Coercion:
     ) -> None:
         name = one.encode_name
         if name in value:
-            coerced[name] = self._any(value[name], one.type, (*loc, name))
+            coerced[name] = self.any(value[name], one.type, (*loc, name))
         elif one.required:
             parent = None if loc == ("query",) else value
             self._faults.add("missing", (*loc, name), "Field required", parent)
@@ -91,10 +91,10 @@ class _Coercion:
                 said = "Extra inputs are not permitted"
                 self._faults.add("extra_forbidden", (*loc, name), said, extra)
 
-    def _any(self, value: object, kind: inspect.Type, loc: Loc) -> object:
+    def any(self, value: object, kind: inspect.Type, loc: Loc) -> object:
         match kind:
             case inspect.Metadata(type=described):
-                return self._any(value, described, loc)
+                return self.any(value, described, loc)
             case inspect.UnionType():
                 return self._union(value, kind, loc)
             case inspect.StructType():
@@ -126,23 +126,25 @@ class _Coercion:
         if value is None and len(members) < len(kind.types):
             return None
         if len(members) == 1:
-            return self._any(value, members[0], loc)
-        for member in members:
-            if type(value) is EXACT.get(type(member)):
-                return self._any(value, member, loc)
-        all_found = Faults()
-        for member in members:
+            return self.any(value, members[0], loc)
+        return self._one_of(value, members, loc)
+
+    def _one_of(self, value: object, members: list[inspect.Type], loc: Loc) -> object:
+        """Return the value as what it is already, else as the first that it can be."""
+        told = Faults()
+        for member in sorted(members, key=lambda one: type(value) is not EXACT.get(type(one))):
             found = Faults()
-            coerced = _Coercion(found)._any(value, member, (*loc, _label(member)))  # noqa: SLF001  its own
+            coerced = _Coercion(found).any(value, member, (*loc, _label(member)))
             if not found:
                 return coerced
-            all_found.take(found)
-        return self._faults.take(all_found)
+            told.take(found)
+        self._faults.take(told)
+        return None
 
     def _list(self, value: object, kind: inspect.ListType, loc: Loc) -> object:
         if not isinstance(value, list):
-            return self._faults.add("list_type", loc, f"{_VALID} list", value)
-        return [self._any(item, kind.item_type, (*loc, place)) for place, item in enumerate(value)]
+            return self._wrong("list_type", loc, f"{_VALID} list", value)
+        return [self.any(item, kind.item_type, (*loc, place)) for place, item in enumerate(value)]
 
     def _text(self, value: object, kind: inspect.StrType, loc: Loc) -> object:
         if not isinstance(value, str):
@@ -169,34 +171,34 @@ class _Coercion:
                 number = int(value)
             case float():
                 said += ", got a number with a fractional part"
-                return self._faults.add("int_from_float", loc, said, value)
+                return self._wrong("int_from_float", loc, said, value)
             case str() if _INTEGER.fullmatch(value.strip()):
                 number = int(value.strip().partition(".")[0])
             case str():
                 said += ", unable to parse string as an integer"
-                return self._faults.add("int_parsing", loc, said, value)
+                return self._wrong("int_parsing", loc, said, value)
             case _:
-                return self._faults.add("int_type", loc, said, value)
+                return self._wrong("int_type", loc, said, value)
         return self._bounded(number, value, kind, loc)
 
     def _bounded(self, number: int, value: object, kind: inspect.IntType, loc: Loc) -> object:
         least = -INTEGER_MAX if kind.ge is None else kind.ge
         if number < least:
             said = f"Input should be greater than or equal to {least}"
-            return self._faults.add("greater_than_equal", loc, said, value, {"ge": least})
+            return self._wrong("greater_than_equal", loc, said, value, {"ge": least})
         if number > INTEGER_MAX:
             said = f"Input should be less than or equal to {INTEGER_MAX}"
-            return self._faults.add("less_than_equal", loc, said, value, {"le": INTEGER_MAX})
+            return self._wrong("less_than_equal", loc, said, value, {"le": INTEGER_MAX})
         return number
 
     def _number(self, value: object, loc: Loc) -> object:
         if isinstance(value, int | float):
             return float(value)
         if not isinstance(value, str):
-            return self._faults.add("float_type", loc, f"{_VALID} number", value)
+            return self._wrong("float_type", loc, f"{_VALID} number", value)
         if _NUMBER.fullmatch(value.strip()) is None:
             said = f"{_VALID} number, unable to parse string as a number"
-            return self._faults.add("float_parsing", loc, said, value)
+            return self._wrong("float_parsing", loc, said, value)
         return float(value)
 
     def _truth(self, value: object, loc: Loc) -> object:
@@ -209,28 +211,34 @@ class _Coercion:
             if word in FALSE or word == 0:
                 return False
             said = f"{_VALID} boolean, unable to interpret input"
-            return self._faults.add("bool_parsing", loc, said, value)
-        return self._faults.add("bool_type", loc, f"{_VALID} boolean", value)
+            return self._wrong("bool_parsing", loc, said, value)
+        return self._wrong("bool_type", loc, f"{_VALID} boolean", value)
 
     def _mapping(self, value: object, kind: inspect.DictType, loc: Loc) -> object:
         if not isinstance(value, dict):
-            return self._faults.add("dict_type", loc, f"{_VALID} dictionary", value)
-        return {
-            name: self._any(item, kind.value_type, (*loc, name)) for name, item in value.items()
-        }
+            return self._wrong("dict_type", loc, f"{_VALID} dictionary", value)
+        return {name: self.any(item, kind.value_type, (*loc, name)) for name, item in value.items()}
 
     def _word(
         self, value: object, kind: inspect.EnumType | inspect.LiteralType, loc: Loc
     ) -> object:
-        is_enum = isinstance(kind, inspect.EnumType)
-        words = [one.value for one in kind.cls] if is_enum else [*kind.values]
+        if isinstance(kind, inspect.EnumType):
+            fault, words = "enum", [one.value for one in kind.cls]
+        else:
+            fault, words = "literal_error", [*kind.values]
         if not isinstance(value, str) or value not in words:
             *first, last = [repr(word) for word in words]
             expected = f"{', '.join(first)} or {last}" if first else last
-            fault = "enum" if is_enum else "literal_error"
             said = f"Input should be {expected}"
             self._faults.add(fault, loc, said, value, {"expected": expected})
         return value
+
+    def _wrong(
+        self, kind: str, loc: Loc, msg: str, value: object, ctx: Mapping[str, object] | None = None
+    ) -> object:
+        """Note what is wrong; whatever stands in its place counts for nothing."""
+        self._faults.add(kind, loc, msg, value, ctx)
+        return None
 
 
 @cache

@@ -78,8 +78,6 @@ def fault(kind: str, loc: Loc, msg: str, value: object = None, **ctx: object) ->
 
 def _shown(value: object) -> object:
     """Return a value as it is told back, as text if there is too much of it."""
-    if isinstance(value, bytes):
-        value = value[:INPUT_OCTETS_MAX].decode(errors="replace")
     octets = encode(value)
     if len(octets) <= INPUT_OCTETS_MAX:
         return value

@@ -41,9 +41,7 @@ class AddMessages(Resource):
     def on_post(self, req: Request, resp: falcon.Response) -> None:
         """Queue mails: none if the form of one is wrong, else those that can be mails."""
         caller = self._gate(req)
-        given = body_of(req, self._body, wire.AddMessages, wire.with_sender)
-        if len(given.messages) > wire.BATCH_MAX:
-            raise _none_added(TOO_MANY, [])
+        given = body_of(req, self._body, wire.AddMessages, _counted)
         for message in given.messages:
             caller.require(message.tenant_id)
         reasons = self._add(given, caller, req.context.request_id)
@@ -88,7 +86,11 @@ class Messages(Resource):
         asked = query_of(req, MessagesQuery)
         tenant_id = of_tenant(caller, asked)
         rows = self._reads.messages(
-            tenant_id, active_only=asked.active_only, include_history=asked.include_history
+            tenant_id,
+            active_only=asked.active_only,
+            include_history=asked.include_history,
+            limit=asked.limit,
+            offset=asked.offset,
         )
         name = self._tenants.newest(tenant_id).name
         answer(resp, answers.mails(rows, name, with_history=asked.include_history))
@@ -145,6 +147,15 @@ class CleanupMessages(Resource):
                 break  # Somebody else was faster, or the read model has not caught up yet.
             removed += gone
         return removed
+
+
+def _counted(value: object) -> object:
+    """Return what is read of a call, before any of its mails is. Raises: `Failure` 400."""
+    spelled = wire.with_sender(value)
+    messages = spelled.get("messages") if isinstance(spelled, dict) else None
+    if isinstance(messages, list) and len(messages) > wire.BATCH_MAX:
+        raise _none_added(TOO_MANY, [])
+    return spelled
 
 
 def _unassigned(message: wire.MessageBody) -> str:

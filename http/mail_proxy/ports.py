@@ -119,7 +119,13 @@ class MailReads(Protocol):
     """
 
     def messages(
-        self, tenant_id: str, *, active_only: bool, include_history: bool
+        self,
+        tenant_id: str,
+        *,
+        active_only: bool,
+        include_history: bool,
+        limit: int | None,
+        offset: int,
     ) -> Sequence[MailView]:
         """Return a tenant's mails by priority and age; `active_only`: those that wait."""
 

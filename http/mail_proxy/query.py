@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from signalbox.http.mail_proxy.wire import TenantId  # noqa: TC001  msgspec reads it
+from signalbox.http.mail_proxy.wire import NonNegative, TenantId  # noqa: TC001  msgspec reads it
 
 
 class OfTenant(msgspec.Struct):
@@ -20,10 +20,15 @@ class Batch(OfTenant):
 
 
 class MessagesQuery(OfTenant):
-    """Whose mails: only those that wait, if so wished, and with what became of them."""
+    """Whose mails: only those that wait, if so wished, and with what became of them.
+
+    `limit` and `offset`, ours, are for who has many; without a limit all of them come.
+    """
 
     active_only: bool = False
     include_history: bool = False
+    limit: NonNegative | None = None
+    offset: NonNegative = 0
 
 
 class TenantsQuery(msgspec.Struct):

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from signalbox.http.mail_proxy.faults import Fault  # noqa: TC001  msgspec reads it
+from signalbox.http.mail_proxy.wire_commands import payload_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -174,7 +175,7 @@ def commands(rows: Sequence[CommandRow]) -> Commands:
             command_ts=floor(row.at_s),
             endpoint=row.command,
             tenant_id=row.tenant_id or UNSET,
-            payload=dict(row.payload),
+            payload=payload_of(row),
             response_status=200 if row.accepted else 400,
         )
         for row in rows
@@ -188,7 +189,7 @@ def exported(rows: Iterable[CommandRow]) -> list[ExportedCommand]:
         ExportedCommand(
             endpoint=row.command,
             tenant_id=row.tenant_id or UNSET,
-            payload=dict(row.payload),
+            payload=payload_of(row),
             command_ts=floor(row.at_s),
         )
         for row in rows

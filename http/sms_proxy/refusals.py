@@ -42,11 +42,6 @@ STATUSES: Final[Mapping[type[domain.Refused], HTTPStatus]] = {
     domain.GroupingExists: HTTPStatus.BAD_REQUEST,
     domain.UnknownGrouping: HTTPStatus.NOT_FOUND,
     domain.TenantErased: HTTPStatus.FORBIDDEN,
-    domain.UnknownTenant: HTTPStatus.NOT_FOUND,
-    domain.UnknownMailAccount: HTTPStatus.BAD_REQUEST,
-    domain.CannotActivateBatch: HTTPStatus.BAD_REQUEST,
-    domain.TenantHasTooMuch: HTTPStatus.BAD_REQUEST,
-    domain.BounceHostMissing: HTTPStatus.BAD_REQUEST,
 }
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import os
+import ssl
 import time
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import gevent
 import pytest
+from support.certificates import self_signed
 from support.receiver import Receiver
 
 from signalbox.actors.attachment_cache import AttachmentCache, CacheLimits, md5_of
 from signalbox.actors.attachments import AttachmentLimits, Attachments, mode_of, named
-from signalbox.actors.large_files import LargeFileStore, with_links
+from signalbox.actors.large_files import LargeFileStore, Link, with_links
 from signalbox.actors.transports.fetching import Fetcher
 from signalbox.actors.transports.outside import Outside
 from signalbox.actors.transports.smtp.message import File
@@ -60,11 +63,12 @@ def attachments(
     files_root: Path | None = None,
     outside: Outside | None = None,
     timeout_s: float = 5.0,
+    tls: ssl.SSLContext | None = None,
     **limits: Any,  # noqa: ANN401
 ) -> Attachments:
     given = AttachmentLimits(**{"octets_max": 1_000, "mail_octets_max": 3_000, **limits})
     fetcher = Fetcher(
-        outside or Outside(LOOPBACK), octets_max=given.octets_max, timeout_s=timeout_s
+        outside or Outside(LOOPBACK), octets_max=given.octets_max, timeout_s=timeout_s, tls=tls
     )
     return Attachments(
         known or Known(),  # type: ignore[arg-type]  all that is asked of it
@@ -307,6 +311,27 @@ def test_redirects_are_followed_and_judged_and_told_no_secret(receiver: Receiver
     assert "address not allowed" in str(found)
 
 
+def test_tls_has_to_prove_who_it_is_and_is_not_given_up(tmp_path: Path) -> None:
+    certificate = self_signed(tmp_path)
+    tls = ssl.create_default_context(cafile=str(certificate[0]))
+    with Receiver(certificate) as there, Receiver() as plain:
+        there.answer = (200, {}, [b"content"])
+        found = refusal(attachments(), one(there.url))
+        assert ("certificate not accepted" in str(found), found.temporary) == (True, False)
+        assert files_of(attachments(tls=tls), one(there.url)) == [File("f.txt", b"content")]
+        there.answer = (302, {"Location": plain.url}, [])
+        assert "without TLS" in str(refusal(attachments(tls=tls), one(there.url)))
+        assert not plain.calls
+
+
+def test_a_content_that_swells_when_unpacked_is_bounded_too(receiver: Receiver) -> None:
+    packed = gzip.compress(bytes(100 * MB))
+    receiver.answer = (200, {"Content-Encoding": "gzip"}, [packed])
+    assert "larger than 1000" in str(refusal(attachments(), one(receiver.url)))
+    receiver.answer = (200, {"Content-Encoding": "gzip"}, [gzip.compress(b"content")])
+    assert files_of(attachments(), one(receiver.url)) == [File("f.txt", b"content")]
+
+
 def test_a_circle_of_redirects_has_an_end(receiver: Receiver) -> None:
     receiver.answer = (302, {"Location": "/hook"}, [])
     assert "too many redirects" in str(refusal(attachments(), one(receiver.url)))
@@ -353,8 +378,9 @@ def test_files_below_the_operators_folder_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/etc/hostname", "{root}/../secret", "{root}/out", "{root}/outdir/secret", "{root}", "{root}/a",
-     "{root}/none", "{root}-beside/secret", "../secret", "{root}/pipe", "{root}/a\0b", "/dev/zero"],
+    ["/etc/hostname", "{root}/../secret", "{root}/out", "{root}/outdir/secret", "{root}",
+     "{root}/a", "{root}/none", "{root}-beside/secret", "../secret", "{root}/pipe",
+     "{root}/a\0b", "/dev/zero"],
 )  # fmt: skip
 def test_no_other_file_is(tmp_path: Path, path: str) -> None:
     root = tmp_path / "files"
@@ -546,10 +572,6 @@ def test_a_large_file_is_put_nowhere_else(tmp_path: Path, storage_url: str, base
 
 
 def test_links_stand_at_the_end_of_html_and_break_none_of_it() -> None:
-    known, limits = large("rewrite", storage_url="/", public_base_url="https://dl.test")
-    assert (known, limits)
-    from signalbox.actors.large_files import Link  # noqa: PLC0415
-
     link = Link('<a> & "b"', MB, "https://dl.test/?a&b")
     html = with_links(mail(body="<body>Hi</BODY ></html>", content_type="html"), [link])
     assert html.endswith("</li></ul></BODY ></html>")

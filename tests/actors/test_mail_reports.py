@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import gevent
 import pytest
 from support.gateway import eventually, eventually_equal
-from support.mail_relay import ACCOUNT, PARTITIONS, MailRelay
+from support.mail_relay import ACCOUNT, PARTITIONS, MailRelay, forget_read_models
 from support.receiver import Receiver
 
 from signalbox.actors.mail_nudges import MailNudges
@@ -47,6 +47,13 @@ class StartRelay(Protocol):
     """Starts a relay on the test's log; it is closed when the test ends."""
 
     def __call__(self, **changes: Any) -> MailRelay: ...  # noqa: ANN401
+
+
+@pytest.fixture
+def database_url(database_url: str) -> str:
+    """Forget the read models of other tests too."""
+    forget_read_models(database_url)
+    return database_url
 
 
 @pytest.fixture
@@ -289,7 +296,7 @@ def test_a_server_may_hand_over_mails_in_the_middle_of_its_answer(
             asked.send()
             deadline_s = time.monotonic() + 4.0
             while not queued and time.monotonic() < deadline_s:
-                time.sleep(0.01)  # noqa: TID251  not the test's thread
+                time.sleep(0.01)
         return (200, {}, (json.dumps({"ok": True, "queued": 1}).encode(),))
 
     server.answer = answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import ssl
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,10 @@ from support.mail_sink import MailSink
 from support.smtp_script import DRIP, HANG, HANG_UP, ScriptedServer
 
 from signalbox.actors.transports.smtp import sessions as sessions_module
+from signalbox.actors.transports.smtp.connecting import Endpoint, Means, Patience
 from signalbox.actors.transports.smtp.faults import Fault, Stage, Stopped, by_words
 from signalbox.actors.transports.smtp.message import Ids, Message, compose
-from signalbox.actors.transports.smtp.session import Accepted, Endpoint, Patience
+from signalbox.actors.transports.smtp.session import Accepted
 from signalbox.actors.transports.smtp.sessions import Sessions, key_of
 from signalbox.domain.mail_content import MailContent
 
@@ -56,8 +58,12 @@ def trusting(certificate: tuple[Path, Path]) -> ssl.SSLContext:
     return tls
 
 
+def means(tls: ssl.SSLContext, patience: Patience = SHORT) -> Means:
+    return Means(tls=tls, our_name="gateway.test", patience=patience)
+
+
 def opened(tls: ssl.SSLContext, **options: Any) -> Iterator[Sessions]:  # noqa: ANN401
-    sessions = Sessions(tls, SHORT, "gateway.test", **options)
+    sessions = Sessions(means(tls), **options)
     yield sessions
     sessions.close()
 
@@ -184,7 +190,7 @@ def test_a_mail_too_large_is_refused_before_it_is_sent(sessions: Sessions) -> No
 
 
 def test_a_mail_of_ten_megabytes_arrives_whole(sink: MailSink, sessions: Sessions) -> None:
-    sessions._patience = Patience()  # noqa: SLF001  longer
+    sessions._means = replace(sessions._means, patience=Patience())  # noqa: SLF001
     mail = message(body="0123456789\r\n" * 870_000)
     sessions.send(endpoint(sink.port), mail, 60)
     assert sink.mails[-1].data == mail.data
@@ -285,7 +291,7 @@ def test_a_connection_too_old_is_not_used_again(sink: MailSink, sessions: Sessio
 
 
 def test_no_more_connections_wait_than_may(sink: MailSink, certificate: tuple[Path, Path]) -> None:
-    sessions = Sessions(trusting(certificate), SHORT, "x", idle_per_key_max=2, idle_max=3)
+    sessions = Sessions(means(trusting(certificate)), idle_per_key_max=2, idle_max=3)
 
     def all_at_once(*accounts: str) -> int:
         where = [endpoint(sink.port, account_id=account) for account in accounts]
@@ -302,7 +308,7 @@ def test_connections_nobody_needs_are_closed(
     monkeypatch: pytest.MonkeyPatch, certificate: tuple[Path, Path]
 ) -> None:
     monkeypatch.setattr(sessions_module, "SWEEP_S", 0.02)
-    sessions = Sessions(trusting(certificate), SHORT, "x", idle_s=0.05)
+    sessions = Sessions(means(trusting(certificate)), idle_s=0.05)
     with ScriptedServer() as server:
         sessions.send(endpoint(server.port), message(), 60)
         assert sessions.idle == 1
@@ -429,6 +435,16 @@ def test_in_clear_the_password_is_not_told_if_there_is_another_way(
             assert base64.b64decode(server.lines[2]) == b"tim b913a602c7eda7a495b4e6e7334d3890"
 
 
+def test_a_challenge_that_cannot_be_read_is_no_reason_to_give_up(sessions: Sessions) -> None:
+    script: dict[str, str | list[str]] = {
+        "EHLO": "250-scripted\r\n250 AUTH CRAM-MD5",
+        "AUTH": "334 abc",
+    }
+    with ScriptedServer(script) as server:
+        found = fault(sessions, endpoint(server.port, user="u", password="p"))
+        assert (found.result, found.stage) == ("temporary", Stage.LOGIN)
+
+
 def test_no_way_to_log_in_is_for_good(sessions: Sessions) -> None:
     with ScriptedServer({"EHLO": "250-scripted\r\n250 AUTH GSSAPI"}) as server:
         found = fault(sessions, endpoint(server.port, user="u", password="p"))
@@ -492,7 +508,7 @@ def test_a_server_that_is_not_there(
 
 
 def test_a_server_nobody_reaches_is_not_waited_for(sessions: Sessions) -> None:
-    sessions._patience = Patience(connect_s=0.1)  # noqa: SLF001  shorter still
+    sessions._means = replace(sessions._means, patience=Patience(connect_s=0.1))  # noqa: SLF001
     began_s = time.monotonic()
     found = fault(sessions, endpoint(25, host="192.0.2.1"))
     assert found.result == "temporary"
@@ -504,7 +520,7 @@ def test_a_sender_that_is_stopped_tells_how_far_it_came(
     sessions: Sessions, step: str, result: str
 ) -> None:
     with ScriptedServer({step: HANG}) as server:
-        sessions._patience = Patience()  # noqa: SLF001  longer than the test
+        sessions._means = replace(sessions._means, patience=Patience())  # noqa: SLF001
         found: list[Fault] = []
         sender = gevent.spawn(lambda: found.append(fault(sessions, endpoint(server.port))))
         eventually(lambda: server.contents if step == "DOT" else "RCPT" in server.verbs)

@@ -15,9 +15,9 @@ from support.gateway import eventually
 from support.mail_sink import MailSink
 from support.smtp_script import HANG, ScriptedServer
 
+from signalbox.actors.transports.smtp.connecting import Means
 from signalbox.actors.transports.smtp.job import SmtpJob, SmtpOutcome
 from signalbox.actors.transports.smtp.message import File
-from signalbox.actors.transports.smtp.session import Patience
 from signalbox.actors.transports.smtp.sessions import Sessions
 from signalbox.actors.transports.smtp.transport import SmtpTransport, Unattached
 from signalbox.domain.mail_account import MailAccount
@@ -43,6 +43,9 @@ class Files:
             raise self.trouble
         return mail, [File(one.filename, tenant_id.encode()) for one in mail.attachments]
 
+    def close(self) -> None:
+        pass
+
 
 @pytest.fixture(scope="module")
 def sink() -> Iterator[MailSink]:
@@ -63,8 +66,8 @@ def transport(files: Files) -> Iterator[SmtpTransport]:
 
 
 def made(files: Files, **limits: int) -> SmtpTransport:
-    patience = Patience(connect_s=2.0)
-    sessions = Sessions(ssl.create_default_context(), patience, "gateway.test")
+    means = Means(tls=ssl.create_default_context(), our_name="gateway.test")
+    sessions = Sessions(means)
     return SmtpTransport(sessions, files, **limits)
 
 
@@ -74,7 +77,7 @@ def job(port: int, key: object = "k", **changes: Any) -> SmtpJob:  # noqa: ANN40
         host="127.0.0.1",
         port=port,
         user=changes.pop("user", ""),
-        **changes.pop("dkim", {}),
+        **changes.pop("account", {}),
     )
     mail: dict[str, Any] = {"sender": "me@acme.test", "to": ("you@x.test",), "subject": "Hi"}
     content = MailContent(**{**mail, **changes.pop("mail", {})})
@@ -108,6 +111,14 @@ def test_a_mail_that_is_refused_is_not(transport: SmtpTransport, sink: MailSink)
     assert (found.result, found.code, found.reached_mail_from) == ("permanent", 550, True)
     assert found.refused == {"refuse-550@x.test": (550, "refused here")}
     assert found.reason == "(550, 'refused here') (SMTP 550)"
+
+
+def test_a_mail_leaves_from_where_it_is_told_else_where_its_account_says(
+    transport: SmtpTransport, sink: MailSink
+) -> None:
+    for told, peer in (("127.0.0.8", "127.0.0.8"), ("", "127.0.0.9")):
+        outcome(transport, job(sink.port, source_ip=told, account={"source_ip": "127.0.0.9"}))
+        assert sink.mails[-1].peer == peer
 
 
 def test_a_server_that_is_not_there_has_seen_nothing(transport: SmtpTransport) -> None:
@@ -232,10 +243,10 @@ def test_a_mail_is_signed_where_the_account_says_so(
     key = rsa.generate_private_key(65_537, 2_048)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii")
     dkim = {"dkim_domain": "acme.test", "dkim_selector": "mail"}
-    found = outcome(transport, job(sink.port, dkim=dkim, dkim_private_key=pem))
+    found = outcome(transport, job(sink.port, account=dkim, dkim_private_key=pem))
     assert found.result == "sent"
     assert "d=acme.test; s=mail;" in sink.mails[-1].message["DKIM-Signature"]
-    found = outcome(transport, job(sink.port, dkim=dkim, dkim_private_key="nonsense"))
+    found = outcome(transport, job(sink.port, account=dkim, dkim_private_key="nonsense"))
     assert (found.result, found.reason) == ("permanent", "DKIM: the key can't be read")
 
 

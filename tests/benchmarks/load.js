@@ -23,7 +23,7 @@ function connect(index) {
     const request = job.requests[(index + sent) % job.requests.length];
     sent += 1;
     begun = process.hrtime.bigint();
-    socket.write(request.replace('@ID@', String(10000000 + sent)));
+    socket.write(request.replaceAll('@ID@', String(10000000 + sent)));
   };
   socket.on('connect', send);
   socket.on('data', (chunk) => {

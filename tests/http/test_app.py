@@ -8,6 +8,7 @@ from support.sms_proxy import ADMIN, BODY_OCTETS_MAX, USER, Surface
 
 from signalbox.domain.errors import Refused
 from signalbox.eventstore import metrics
+from signalbox.http.mail_proxy import refusals as mail_proxy
 from signalbox.http.signalhouse import refusals as signalhouse
 from signalbox.http.sms_proxy.refusals import STATUSES
 from signalbox.http.trucopilot import refusals as trucopilot
@@ -21,7 +22,8 @@ def _all(cls: type[Refused]) -> Iterator[type[Refused]]:
 
 
 def test_every_refusal_of_the_domain_is_phrased_by_some_surface() -> None:
-    phrased = {*STATUSES, *warmup.ANSWERS, *signalhouse.STATUSES, *trucopilot.ANSWERS}
+    phones = {*signalhouse.STATUSES, *trucopilot.ANSWERS}
+    phrased = {*STATUSES, *warmup.ANSWERS, *phones, *mail_proxy.STATUSES}
     assert phrased == {cls for cls in _all(Refused) if cls.__module__.startswith("signalbox")}
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import falcon.testing
 import pytest
+from support import trucopilot
 from support.mail_proxy import ADMIN, Surface, message
 from support.warmup import FakeWarmup
 
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
 
 INVALID: Final = {"detail": "Invalid or missing API token"}
 NO_ADMIN: Final = {"detail": "Admin token required"}
-IS_TENANT: Final = {
-    "detail": "Admin token required, tenant tokens not allowed for this operation"
-}
+IS_TENANT: Final = {"detail": "Admin token required, tenant tokens not allowed for this operation"}
 NOT_ITS_OWN: Final = {"detail": "Token not authorized for this tenant"}
 CLOSED: Final = [row for row in ROWS if row.security]
 ADMINS: Final = [row for row in CLOSED if 403 in row.refusals]
@@ -156,18 +155,47 @@ def test_events_name_who_called(surface: Surface) -> None:
     assert surface.store.asked_by == ["mail-admin", "mail-admin", "tenant-acme"]
 
 
-def test_where_it_is_open_whoever_shows_no_token_is_the_admin() -> None:
+def ask_openly(surface: Surface, host: str = "localhost", **headers: str) -> int:
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    answer = surface.client().simulate_post("/tenant", host=host, headers=given, json={"id": "a"})
+    return int(answer.status_code)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "127.1.2.3"])
+def test_where_it_is_open_whoever_shows_no_token_is_the_admin(host: str) -> None:
     surface = Surface(admin_token="", is_open=True)
-    assert call(surface, "POST", "/tenant", {}, {"id": "acme"}).status_code == 200
+    assert ask_openly(surface, host) == 200
     assert surface.store.asked_by == ["anybody"]
-    assert call(surface, "GET", "/tenants", {"X-API-Token": "wrong"}).json == INVALID
+
+
+def test_where_it_is_open_a_wrong_token_is_still_wrong() -> None:
+    surface = Surface(admin_token="", is_open=True)
+    assert ask_openly(surface, X_API_Token="wrong") == 401
 
 
 def test_where_it_is_open_a_tenant_is_still_no_admin() -> None:
     surface = Surface(admin_token="", is_open=True)
-    key = call(surface, "POST", "/tenant", {}, {"id": "acme"}).json["api_key"]
-    answer = call(surface, "GET", "/tenants", {"X-API-Token": key})
+    client = surface.client()
+    made = client.simulate_post("/tenant", host="localhost", json={"id": "acme"})
+    own = {"X-API-Token": made.json["api_key"]}
+    answer = client.simulate_get("/tenants", host="localhost", headers=own)
     assert (answer.status_code, answer.json) == (403, IS_TENANT)
+
+
+@pytest.mark.parametrize(
+    ("host", "site", "status"),
+    [
+        ("localhost", "same-origin", 200),
+        ("localhost", "none", 200),
+        ("localhost", "cross-site", 401),
+        ("localhost", "same-site", 401),
+        ("rebound.example", "same-origin", 401),
+        ("rebound.example", "none", 401),
+    ],
+)
+def test_where_it_is_open_no_page_of_others_is_the_admin(host: str, site: str, status: int) -> None:
+    surface = Surface(admin_token="", is_open=True)
+    assert ask_openly(surface, host, Sec_Fetch_Site=site) == status
 
 
 def test_a_token_closes_it() -> None:
@@ -225,6 +253,18 @@ def test_the_table_knows_who_is_refused() -> None:
     assert len(ADMINS) == 11
 
 
+def test_texts_of_an_organisation_are_beside_mails_of_a_tenant(surface: Surface) -> None:
+    phones, ours = trucopilot.Surface().surface(), surface.surface()
+    shapes = [phones.guard(), ours.guard()]
+    app = create_app({**phones.routes(), **ours.routes()}, {}, shapes=shapes)
+    client = falcon.testing.TestClient(app)
+    assert client.simulate_get("/messages?tenant_id=acme").json == INVALID
+    assert client.simulate_get("/messages/myorg").json["code"] == "missing_credentials"
+    assert client.simulate_get("/messages/?tenant_id=acme").status_code == 307
+    assert "phone gateway" in client.simulate_get("/docs").text
+    assert "mail proxy" in client.simulate_get("/mailproxy/docs").text
+
+
 def shared_app(surface: Surface) -> falcon.testing.TestClient:
     fake, ours = FakeWarmup(), surface.surface()
     warming = WarmupSurface(warmup=fake, reads=fake, body=BodyReader(10_000), api_keys=["key"])
@@ -239,7 +279,7 @@ def shared_app(surface: Surface) -> falcon.testing.TestClient:
     [
         (ADMIN, 200, {"ok": True, "active": True}),
         ({"X-API-Token": "wrong"}, 401, INVALID),
-        ({"X-Api-Key": "key"}, 200, {}),
+        ({"X-Api-Key": "key"}, 200, {"ips": {}}),
         ({}, 401, {"error": "Unauthorized"}),
     ],
 )

@@ -172,6 +172,37 @@ def test_what_is_something_else_is_told(
     assert faults(post(surface, "/account", {**ACCOUNT, **given})) == [(kind, ["body", name])]
 
 
+def test_what_is_right_stays_as_it_is_beside_what_is_written_otherwise(surface: Surface) -> None:
+    limits = {"hourly": 5, "daily": "10", "soft": True, "factor": 1.5, "none": None}
+    given = {"id": "b", "active": "off", "rate_limits": limits}
+    given["large_file_config"] = {"max_size_mb": " 2.5 ", "file_ttl_days": "7"}
+    assert post(surface, "/tenant", given).status_code == 200
+    tenant = surface.tenants.states["b"]
+    assert (tenant.active, tenant.rate_limits) == (False, limits)
+    assert type((tenant.rate_limits or {})["soft"]) is bool
+    assert (tenant.large_files.max_size_mb, tenant.large_files.file_ttl_days) == (2.5, 7)
+    given["large_file_config"] = {"max_size_mb": 3}
+    assert post(surface, "/tenant", given).status_code == 200
+    assert surface.tenants.states["b"].large_files.max_size_mb == 3.0
+
+
+def test_headers_hold_anything(surface: Surface) -> None:
+    headers = {"X-Num": 7, "X-Null": None, "X-List": [1, {"a": "b"}]}
+    assert added(surface, headers=headers, priority="3").json["queued"] == 1
+    assert stored(surface)["message"]["headers"] == headers
+
+
+def test_what_no_kind_of_number_is_told_for_each(surface: Surface) -> None:
+    answer = post(surface, "/tenant", {"id": "b", "rate_limits": {"hourly": {}}})
+    place: list[str | int] = ["body", "rate_limits", "hourly"]
+    assert faults(answer) == [
+        ("int_type", [*place, "int"]),
+        ("float_type", [*place, "float"]),
+        ("string_type", [*place, "str"]),
+        ("bool_type", [*place, "bool"]),
+    ]
+
+
 def test_all_that_is_wrong_is_told_at_once_of_query_and_body(surface: Surface) -> None:
     answer = post(surface, "/commands/cleanup-messages", {"older_than_seconds": "soon"})
     assert faults(answer) == [
@@ -188,6 +219,7 @@ def test_all_that_is_wrong_is_told_at_once_of_query_and_body(surface: Surface) -
         ("/messages?active_only=true", ("missing", ["query", "tenant_id"])),
         ("/messages?tenant_id=acme&active_only=x", ("bool_parsing", ["query", "active_only"])),
         ("/tenants?active_only=", ("bool_parsing", ["query", "active_only"])),
+        ("/messages?tenant_id=acme&limit=-1", ("greater_than_equal", ["query", "limit"])),
         ("/command-log?limit=x", ("int_parsing", ["query", "limit"])),
         ("/command-log?since_ts=1.5", ("int_parsing", ["query", "since_ts"])),
         ("/command-log?tenant_id=%00", ("value_error", ["query", "tenant_id"])),
@@ -197,6 +229,12 @@ def test_a_query_that_makes_no_sense_is_told(
     surface: Surface, path: str, fault: tuple[str, list[str]]
 ) -> None:
     assert faults(surface.client().simulate_get(path, headers=ADMIN)) == [fault]
+
+
+def test_a_comma_in_a_query_parts_nothing(surface: Surface) -> None:
+    surface.tenant("a,b")
+    answer = surface.client().simulate_get("/accounts?tenant_id=a,b", headers=ADMIN)
+    assert [one["tenant_id"] for one in answer.json["accounts"]] == ["a,b"]
 
 
 def test_of_a_query_that_is_there_twice_the_last_counts(surface: Surface) -> None:
@@ -323,6 +361,11 @@ def test_much_input_is_not_told_back(surface: Surface) -> None:
 def test_no_more_is_told_than_anybody_reads(surface: Surface) -> None:
     answer = post(surface, ADD, {"messages": [{}] * 500})
     assert len(faults(answer)) == FAULTS_MAX
+
+
+def test_too_many_mails_are_not_looked_at_one_by_one(surface: Surface) -> None:
+    answer = post(surface, ADD, {"messages": [{}] * 1_001})
+    assert (answer.status_code, answer.json["detail"]["rejected"]) == (400, [])
 
 
 def stored(surface: Surface) -> Any:  # noqa: ANN401  JSON

@@ -19,18 +19,18 @@ NOT_FOUND = {"success": False, "error": "not found"}
 
 def test_a_surface_s_own_port_answers_as_if_it_were_alone(databases: Databases) -> None:
     url = databases.make()
-    warmup_port, sms_port, accounts_port, orgs_port = (free_port() for _ in range(4))
+    warmup_port, sms_port, accounts_port, orgs_port, mail_port = (free_port() for _ in range(5))
     extra = (
         f"[listeners]\nwarmup = {warmup_port}\nsms_proxy = {sms_port}\n"
-        f"signalhouse = {accounts_port}\ntrucopilot = {orgs_port}\n"
+        f"signalhouse = {accounts_port}\ntrucopilot = {orgs_port}\nmail_proxy = {mail_port}\n"
     )
-    environment = {"WARMUP_API_KEYS": "a key"}
+    environment = {"WARMUP_API_KEYS": "a key", "MAIL_API_TOKEN": "a token"}
     with Installation(url, links=[], extra=extra, environment=environment) as gateway:
         gateway.start_all()
         key = {"X-Api-Key": "a key"}
         log_in = ("POST", "/api/v1/user/login", {"email": "e", "password": "p", "app_id": 1})
-        ports = (gateway.port, warmup_port, sms_port, accounts_port, orgs_port)
-        shared, warmup, sms, accounts, orgs = clients = [Client(port) for port in ports]
+        ports = (gateway.port, warmup_port, sms_port, accounts_port, orgs_port, mail_port)
+        shared, warmup, sms, accounts, orgs, mail = clients = [Client(port) for port in ports]
 
         assert warmup.call("GET", "/config", None, key) == (200, {"ips": {}})
         assert shared.call("GET", "/config", None, key) == (200, {"ips": {}})
@@ -52,6 +52,17 @@ def test_a_surface_s_own_port_answers_as_if_it_were_alone(databases: Databases) 
         assert (status, nothing["ok"], nothing["code"]) == (404, False, "not_found")
         assert orgs.call("GET", "/health") == (200, {"status": "ok"})
         assert shared.call("GET", "/health") == (200, {"status": "ok", "ok": True})
+
+        token = {"X-API-Token": "a token"}
+        tenants = (200, {"ok": True, "tenants": []})
+        for client in (mail, shared):
+            assert client.call("GET", "/tenants", None, token) == tenants
+            assert client.call("GET", "/mailproxy/v1/tenants", None, token) == tenants
+            assert client.call("GET", "/tenants") == (401, {"detail": "Admin token required"})
+            assert client.call("GET", "/status", None, token)[1] == {"ok": True, "active": True}
+        assert shared.call("GET", "/status", None, key) == (200, {"ips": {}})
+        assert mail.call("GET", "/status")[0] == shared.call("GET", "/status")[0] == 401
+        assert mail.call(*messages) == (404, {"detail": "Not Found"})
 
         for client in clients:
             assert client.call("GET", "/healthy") == (200, {"status": "ok"})

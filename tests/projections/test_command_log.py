@@ -224,3 +224,6 @@ def test_the_log_is_searched_by_tenant_time_and_name_from_the_oldest_on(told: To
     assert told.names(name_part="%") == ""
     assert told.names(limit=2) == "addTenant suspend"
     assert told.names(limit=None) == told.names()
+    first, second, *_ = told.commands()
+    assert told.names(after_id=second.id, limit=1) == "addMessages"
+    assert told.names(after_id=first.id) == "suspend addMessages suspend"

@@ -55,7 +55,7 @@ def test_a_rejected_mail_goes_like_any_other(told: Told) -> None:
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_where_there_is_no_server_the_age_counts(told: Told, exists: bool) -> None:
+def test_where_there_is_no_server_the_age_counts(told: Told, *, exists: bool) -> None:
     if exists:
         told.tenant(*created(client_base_url=""))
     told.mail("p", queued(), SENT, at=100)

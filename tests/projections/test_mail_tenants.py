@@ -1,5 +1,7 @@
 """Tenants in the read models: who there is, whose server was called when, and who is gone."""
 
+from typing import Any
+
 import pytest
 from support.histories import T0_S, dead_letters, rows_of
 from support.mail_histories import ACME, SENT, URL, Told, created, queued
@@ -11,6 +13,11 @@ from signalbox.eventstore.log import EventLog
 from signalbox.projections.mail_views import SyncStatus
 
 ACCOUNT = MailAccountSet(MailAccount(account_id="smtp1", host="mail.example.com", port=25))
+
+
+def status_of(**fields: Any) -> SyncStatus:  # noqa: ANN401  whatever it has
+    whole = {"name": "", "active": True, "client_base_url": "", "last_sync_s": 0.0, **fields}
+    return SyncStatus(tenant_id=ACME, **whole)
 
 
 def test_tenants_are_those_that_were_created_and_not_deleted(told: Told) -> None:
@@ -27,7 +34,7 @@ def test_tenants_are_those_that_were_created_and_not_deleted(told: Told) -> None
 def test_a_tenant_is_as_it_was_configured_last(told: Told) -> None:
     told.tenant(*created())
     told.tenant(TenantUpdated(TenantConfig(name="New", active=False)))
-    assert told.models.mail_syncs() == [SyncStatus(ACME, "New", False, "", 0.0)]
+    assert told.models.mail_syncs() == [status_of(name="New", active=False)]
 
 
 @pytest.mark.parametrize(
@@ -35,10 +42,10 @@ def test_a_tenant_is_as_it_was_configured_last(told: Told) -> None:
     [(0.0, True, False), (-300.0, True, False), (-299.0, False, False), (1.0, False, True)],
 )
 def test_a_server_is_called_when_its_time_has_come(
-    last_sync_s: float, is_due: bool, rests: bool
+    last_sync_s: float, *, is_due: bool, rests: bool
 ) -> None:
     at_s = last_sync_s and T0_S + last_sync_s
-    status = SyncStatus(ACME, "", True, URL, at_s)
+    status = status_of(last_sync_s=at_s, client_base_url=URL)
     assert (status.is_due(T0_S, 300.0), status.rests(T0_S)) == (is_due, rests)
 
 

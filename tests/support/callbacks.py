@@ -99,7 +99,7 @@ class Relay:
         """Stop politely; a second call does nothing."""
         if not self._closed:
             self._closed = True
-            self.callbacks.close()
+            self.callbacks.drain()
             self.keeper.close()
             self.follower.close()
             self.journal.close()

@@ -15,7 +15,6 @@ from signalbox.domain import mail as mails
 from signalbox.domain import mail_instance as instances
 from signalbox.domain import tenant as tenants
 from signalbox.domain.mail_account import Sealed, require_id
-from signalbox.domain.mail_content import MailContent
 from signalbox.domain.mail_instance import BouncePolled, Instance
 from signalbox.eventstore.errors import Unavailable
 from signalbox.http.app import create_app
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
     from signalbox.domain.mail import Mail
     from signalbox.domain.mail_account import MailAccount
+    from signalbox.domain.mail_content import MailContent
     from signalbox.domain.mail_instance import InstanceChanges
     from signalbox.domain.tenant import Tenant
     from signalbox.domain.tenant_config import TenantChanges, TenantConfig
@@ -201,7 +201,13 @@ class FakeMails:
         return len([self.states.pop(key) for key in gone])
 
     def messages(
-        self, tenant_id: str, *, active_only: bool, include_history: bool
+        self,
+        tenant_id: str,
+        *,
+        active_only: bool,
+        include_history: bool,
+        limit: int | None,
+        offset: int,
     ) -> Sequence[MailView]:
         self._store.require()
         views = [
@@ -209,7 +215,8 @@ class FakeMails:
             for key, mail in self.states.items()
             if key[0] == tenant_id and (mail.is_open or not active_only)
         ]
-        return sorted(views, key=lambda view: view.priority)
+        end = None if limit is None else offset + limit
+        return sorted(views, key=lambda view: view.priority)[offset:end]
 
     def tenant_ids(self, *, active_only: bool) -> Sequence[str]:
         self._store.require()
@@ -384,5 +391,3 @@ def _pk(key: tuple[str, str]) -> str:
 
 def _digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
-
-

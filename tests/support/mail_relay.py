@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import gevent
 import gevent.lock
+import psycopg
+from psycopg import sql
 
 from signalbox.actors.mail_calls import ClientCalls
 from signalbox.actors.mail_instance import INSTANCE_EVENTS, MailInstance
@@ -31,6 +33,7 @@ from signalbox.ops.holders import Holders
 from signalbox.ops.mail_reads import MailReads
 from signalbox.projections.mail_readers import MailModels
 from signalbox.projections.models import PROJECTIONS
+from signalbox.projections.projection import SCHEMA
 from signalbox.projections.projector import Projector
 
 if TYPE_CHECKING:
@@ -49,10 +52,18 @@ HASTY: Final = Rhythm(interval_s=300.0, soon_s=0.1, gap_s=0.01, pause_s_max=0.2)
 LOOK_S: Final = 0.02
 
 
+def forget_read_models(database_url: str) -> None:
+    """Drop the read models that a database may have from another log."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(SCHEMA))
+        )
+
+
 class MailRelay:
     """A relay without a dispatcher, with a projector beside it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  whatever a test may want otherwise
         self,
         log: EventLog,
         *,
@@ -70,6 +81,7 @@ class MailRelay:
         self.instance = MailInstance(log, self.journal)
         self.mails = Mails(log, self.journal, self.tenants)
         self._projector = Projector(log, PROJECTIONS, batch_events_max=500)
+        self._ending = False
         self._projecting = gevent.spawn(self._project)
         models = MailModels(log)
         self.reads = MailReads(models, lambda: 0, 1.0)
@@ -159,12 +171,13 @@ class MailRelay:
 
     def _project(self) -> None:
         assert self._projector.prepare()
-        while True:
+        while not self._ending:
             if self._projector.advance().caught_up:
                 gevent.sleep(LOOK_S)
 
     def _end(self) -> None:
         self.follower.close()
-        self._projecting.kill()
+        self._ending = True
+        self._projecting.join()
         self._projector.release()
         self._projector.close()

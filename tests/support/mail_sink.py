@@ -52,6 +52,7 @@ class Mail:
     tls: bool
     session: int
     peer: str
+    greeting: str
 
     @property
     def message(self) -> EmailMessage:
@@ -189,6 +190,7 @@ class _Handler:
             "tls": self._tls or session.ssl is not None,
             "session": id(session),
             "peer": session.peer[0],
+            "greeting": session.host_name,
         }
         print(json.dumps(kept), file=self._kept, flush=True)
 

@@ -289,9 +289,9 @@ class Surface:
         if self.claimed:
             self.orgs.secrets[ORG] = SECRET
 
-    def app(self) -> falcon.App[Any, Any]:
-        """Return the WSGI application."""
-        surface = Trucopilot(
+    def surface(self) -> Trucopilot:
+        """Return the surface."""
+        return Trucopilot(
             orgs=self.orgs,
             messages=self.messages,
             lines=self.lines,
@@ -304,6 +304,10 @@ class Surface:
             strangers_per_ip_max=self.strangers_per_ip_max,
             bad_frames_per_minute_max=self.bad_frames_per_minute_max,
         )
+
+    def app(self) -> falcon.App[Any, Any]:
+        """Return the WSGI application."""
+        surface = self.surface()
         shape = surface.guard(alone=self.alone)
         return create_app(surface.routes(alone=self.alone), {}, self.limit, shapes=[shape])
 

@@ -88,6 +88,8 @@ def mailboxes(entry: str) -> tuple[Mailbox, ...]:
 
 
 def _mailbox(name: str, address: str, entry: str) -> Mailbox:
+    if not address.isprintable():  # Line breaks beyond ASCII among it.
+        raise BadAddress(entry)
     local, at, domain = address.rpartition("@")
     if not at:  # A name alone is one of the server's own users, unless there is more beside it.
         local, domain = address, ""

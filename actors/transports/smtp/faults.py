@@ -17,6 +17,8 @@ from enum import IntEnum
 from smtplib import SMTPException
 from typing import TYPE_CHECKING, Final
 
+from signalbox.actors.transports.outside import NotOutside
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -118,7 +120,8 @@ def _of_error(error: Exception, text: str) -> Result:
         return "permanent"
     if isinstance(error, OSError) and not isinstance(error, SMTPException):
         return "temporary"
-    if isinstance(error, ValueError | OverflowError):  # A host or port that can't be.
+    # A host or port that can't be, or must not be.
+    if isinstance(error, ValueError | OverflowError | NotOutside):
         return "permanent"
     return by_words(text)
 

@@ -87,7 +87,7 @@ def _folded(name: str, value: str, *, utf8: bool) -> bytes:
     policy = SMTPUTF8 if utf8 else SMTP
     try:
         value.encode()  # Half a surrogate pair is no text.
-        folded = policy.header_factory(name, value).fold(policy=policy)
+        folded: str = policy.header_factory(name, value).fold(policy=policy)
         return folded.encode("utf-8" if utf8 else "ascii")
     except _MISREAD as error:
         raise Unsendable(f"header {name} can't be written") from error

@@ -20,7 +20,7 @@ class SmtpJob:
     """A mail to send through an account. `key` is the caller's own; secrets are in clear here.
 
     `client_id` is the mail's id to its client, `pk` its id to us; `source_ip` is the address it
-    leaves from, empty where the system decides.
+    leaves from, empty: what the account says.
     """
 
     key: object

@@ -102,7 +102,7 @@ def envelope_of(mail: MailContent) -> Envelope:
     if any(map(headers.BREAKS.search, bad)):
         raise Unsendable("a recipient has a line break or NUL in it")
     if not found:
-        raise Unsendable(f"no valid recipient: {bad[0]!r}" if bad else "no recipient")
+        raise Unsendable("no valid recipient" if bad else "no recipient")
     refused = dict.fromkeys(bad, (SYNTAX_CODE, "invalid address"))
     return Envelope(sender, tuple(dict.fromkeys(mailbox.address for mailbox in found)), refused)
 
@@ -113,7 +113,7 @@ def _sender(mail: MailContent) -> str:
     wanted = mail.return_path.strip() or mail.sender
     found, _ = addresses.read([wanted])
     if not found:
-        raise Unsendable(f"invalid sender: {wanted!r}")
+        raise Unsendable("invalid sender")
     return found[0].address
 
 

@@ -12,12 +12,10 @@ for patience; RFC 3207; RFC 4954; RFC 6531.
 
 from __future__ import annotations
 
-import hmac
 import re
-import socket
-from base64 import b64decode, b64encode
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from smtplib import SMTP, SMTPException
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -27,45 +25,23 @@ from typing_extensions import override
 
 from signalbox.actors.transports.smtp import faults
 from signalbox.actors.transports.smtp.faults import Fault, Stage, Stopped, text_of
+from signalbox.actors.transports.smtp.login import way_in
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from typing import TypeVar
 
+    from signalbox.actors.transports.smtp.connecting import Endpoint, Means
+    from signalbox.actors.transports.smtp.job import Result
     from signalbox.actors.transports.smtp.message import Envelope, Message
-    from signalbox.domain.mail_account import Security
 
     T = TypeVar("T")
 
 QUIT_S: Final = 1.0
+RESET_S: Final = 5.0  # somebody who has been silent for a while may be gone for good
 LAST_WORDS_S: Final = 1.0
 STOPPED: Final = "stopped"
 _LINE_BEGINS_WITH_DOT: Final = re.compile(rb"(?m)^\.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long to wait (seconds): for a connection, a reply, the content to leave, its reply."""
-
-    connect_s: float = 10.0
-    reply_s: float = 30.0
-    content_s: float = 120.0
-    accept_s: float = 300.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """Whose connection it is, where to, and as whom; nobody else may use it."""
-
-    tenant_id: str
-    account_id: str
-    host: str
-    port: int
-    security: Security
-    user: str = ""
-    password: str = field(default="", repr=False)
-    source_ip: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +76,17 @@ class _Client(SMTP):
 class Session:
     """See the module. Whatever goes wrong is raised as `Fault`."""
 
-    def __init__(
-        self, endpoint: Endpoint, patience: Patience, tls: ssl.SSLContext, our_name: str
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, means: Means) -> None:
         """Connect and log in. Raises: `Fault`."""
         self.endpoint = endpoint
         self.opened_s = self.used_s = monotonic()
         self.is_over = False
         self._in_transaction = False
-        self._patience = patience
+        self._means = means
+        self._patience = means.patience
         self._stage = Stage.CONNECT
-        self._client = _Client(local_hostname=our_name)
-        self._guarded(lambda: self._open(tls))
+        self._client = _Client(local_hostname=means.our_name)
+        self._guarded(self._open)
 
     def send(self, message: Message) -> Accepted:
         """Hand a mail over. Raises: `Fault`."""
@@ -121,7 +96,7 @@ class Session:
     def reset(self) -> bool:
         """Return whether the server still listens, with no mail begun."""
         try:
-            with self._within(self._patience.reply_s):
+            with self._within(min(RESET_S, self._patience.reply_s)):
                 code, _ = self._client.rset()
         except (SMTPException, OSError, NoAnswer):
             code = 0
@@ -154,7 +129,7 @@ class Session:
             raise Fault(faults.by_words(str(error)), self._stage, reason=str(error)) from error
         except gevent.GreenletExit as error:
             self.close()
-            result = "in_doubt" if self._stage == Stage.ACCEPT else "temporary"
+            result: Result = "in_doubt" if self._stage == Stage.ACCEPT else "temporary"
             raise Stopped(result, self._stage, reason=STOPPED) from error
         except Exception as error:  # whatever it is, it matters how far the mail had come
             self.close()
@@ -165,36 +140,38 @@ class Session:
 
     # from the connection to the log-in
 
-    def _open(self, tls: ssl.SSLContext) -> None:
+    def _open(self) -> None:
         where = self.endpoint
         if not where.host:
             raise ValueError("the account has no host")
         if where.port not in range(1, 65_536):
             raise ValueError("the account has no proper port")
         with self._within(self._patience.connect_s):
-            self._client.sock = _connected(where)
+            self._client.sock = self._means.connect(where)
             if where.security == "implicit":
-                self._wrap(tls)
+                self._wrap()
         self._stage = Stage.HELLO
         self._expect(self._client.getreply, 220)
         self._hello()
         if where.security == "starttls":
-            self._start_tls(tls)
+            self._start_tls()
         self._stage = Stage.LOGIN
         if where.user and where.password:
             self._log_in()
 
-    def _wrap(self, tls: ssl.SSLContext) -> None:
+    def _wrap(self) -> None:
         assert self._client.sock is not None
-        self._client.sock = tls.wrap_socket(self._client.sock, server_hostname=self.endpoint.host)
+        self._client.sock = self._means.tls.wrap_socket(
+            self._client.sock, server_hostname=self.endpoint.host
+        )
         self._client.file = None  # What came before in clear is not read as if it came after.
 
-    def _start_tls(self, tls: ssl.SSLContext) -> None:
+    def _start_tls(self) -> None:
         if not self._client.has_extn("starttls"):
             raise NotOffered("server does not offer STARTTLS")
         self._expect(lambda: self._client.docmd("STARTTLS"), 220)
         with self._within(self._patience.connect_s):
-            self._wrap(tls)
+            self._wrap()
         self._hello()
 
     def _hello(self) -> None:
@@ -203,26 +180,14 @@ class Session:
             self._expect(self._client.helo, 250)
 
     def _log_in(self) -> None:
-        offered = self._client.esmtp_features.get("auth", "").upper().split()
-        known = [way for name, way in self._ways().items() if name in offered]
-        if not known:
+        where = self.endpoint
+        offered = self._client.esmtp_features.get("auth", "")
+        way = way_in(offered, where.user, where.password, in_clear=where.security == "plain")
+        if way is None:
             raise NotOffered("server offers no AUTH that is known here")
-        code, text = self._ask(known[0])
+        code, text = self._ask(partial(way, self._client.docmd))
         if code not in {235, 503}:  # 503: it was logged in already.
             raise faults.refused(Stage.LOGIN, code, text)
-
-    def _ways(self) -> dict[str, Callable[[], tuple[int, bytes]]]:
-        """Return how to log in, the way to choose first; in clear nobody is told the password."""
-        user, password = self.endpoint.user.encode(), self.endpoint.password.encode()
-        docmd = self._client.docmd
-        ways: dict[str, Callable[[], tuple[int, bytes]]] = {
-            "PLAIN": lambda: docmd("AUTH PLAIN", _base64(b"\0%b\0%b" % (user, password))),
-            "LOGIN": lambda: _answer(docmd, "AUTH LOGIN", [user, password]),
-            "CRAM-MD5": lambda: _challenge(docmd, user, password),
-        }
-        if self.endpoint.security == "plain":
-            ways = {"CRAM-MD5": ways["CRAM-MD5"], **ways}
-        return ways
 
     # a mail
 
@@ -265,7 +230,7 @@ class Session:
         self._stage = Stage.RCPT
         refused = dict(envelope.refused)
         for address in envelope.recipients:
-            reply = self._ask(lambda to=address: self._client.docmd("RCPT", f"TO:<{to}>"))
+            reply = self._ask(partial(self._client.docmd, "RCPT", f"TO:<{address}>"))
             if reply[0] not in {250, 251, 252}:
                 refused[address] = (reply[0], faults.sentence(reply[1]))
         if len(refused) == len(envelope.recipients) + len(envelope.refused):
@@ -300,37 +265,3 @@ class Session:
         with self._within(seconds or self._patience.reply_s):
             code, text = ask()
         return code, text_of(text)
-
-
-def _connected(where: Endpoint) -> socket.socket:
-    source = (where.source_ip, 0) if where.source_ip else None
-    connection = socket.create_connection((where.host, where.port), source_address=source)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
-
-
-def _base64(secret: bytes) -> str:
-    return b64encode(secret).decode("ascii")
-
-
-def _answer(
-    docmd: Callable[[str], tuple[int, bytes]], command: str, answers: Iterable[bytes]
-) -> tuple[int, bytes]:
-    """Give one answer after the other for as long as more is asked (334)."""
-    reply = docmd(command)
-    for answer in answers:
-        if reply[0] != 334:  # noqa: PLR2004  RFC 4954, 4
-            break
-        reply = docmd(_base64(answer))
-    return reply
-
-
-def _challenge(
-    docmd: Callable[[str], tuple[int, bytes]], user: bytes, password: bytes
-) -> tuple[int, bytes]:
-    """Log in by RFC 2195: the password itself is not sent."""
-    code, text = docmd("AUTH CRAM-MD5")
-    if code != 334:  # noqa: PLR2004  RFC 4954, 4
-        return code, text
-    digest = hmac.new(password, b64decode(text), "md5").hexdigest()
-    return docmd(_base64(b"%b %b" % (user, digest.encode("ascii"))))

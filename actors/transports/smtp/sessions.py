@@ -19,11 +19,11 @@ from signalbox.actors.transports.smtp.faults import Fault, Stage, Stopped
 from signalbox.actors.transports.smtp.session import Session
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Hashable, Iterator
 
+    from signalbox.actors.transports.smtp.connecting import Endpoint, Means
     from signalbox.actors.transports.smtp.message import Message
-    from signalbox.actors.transports.smtp.session import Accepted, Endpoint, Patience
+    from signalbox.actors.transports.smtp.session import Accepted
 
 log = logging.getLogger(__name__)
 
@@ -36,17 +36,13 @@ class Sessions:
 
     def __init__(
         self,
-        tls: ssl.SSLContext,
-        patience: Patience,
-        our_name: str,
+        means: Means,
         *,
         idle_per_key_max: int = 5,
         idle_max: int = 200,
         idle_s: float = 30.0,
     ) -> None:
-        self._tls = tls
-        self._patience = patience
-        self._our_name = our_name
+        self._means = means
         self._idle_per_key_max = idle_per_key_max
         self._idle_max = idle_max
         self._idle_s = idle_s
@@ -62,7 +58,7 @@ class Sessions:
             except Fault as fault:
                 if not _was_gone(fault):
                     raise
-        fresh = Session(endpoint, self._patience, self._tls, self._our_name)
+        fresh = Session(endpoint, self._means)
         return self._send(fresh, message, ttl_s)
 
     @property

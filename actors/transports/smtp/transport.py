@@ -19,12 +19,13 @@ import gevent
 from gevent.lock import Semaphore
 from gevent.pool import Group
 
+from signalbox.actors.transports.smtp.connecting import Endpoint
 from signalbox.actors.transports.smtp.dkim import BadKey, signed
 from signalbox.actors.transports.smtp.faults import Fault, Stage
 from signalbox.actors.transports.smtp.headers import Unsendable
 from signalbox.actors.transports.smtp.job import SmtpOutcome
 from signalbox.actors.transports.smtp.message import Ids, Message, compose
-from signalbox.actors.transports.smtp.session import STOPPED, Endpoint
+from signalbox.actors.transports.smtp.session import STOPPED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,6 +59,9 @@ class FileSource(Protocol):
 
     def attached(self, tenant_id: str, mail: MailContent) -> tuple[MailContent, Sequence[File]]:
         """Return a mail as it is to be sent, and its files. Raises: `Unattached`."""
+
+    def close(self) -> None:
+        """Nothing more is fetched."""
 
 
 @dataclass(slots=True)
@@ -131,6 +135,7 @@ class SmtpTransport:
         self._fetching.kill()
         self._sending.join(timeout_s)
         self._sending.kill()
+        self._files.close()
         self._sessions.close()
 
     def _fetch(self, task: _Task) -> None:
@@ -219,5 +224,5 @@ def _endpoint(job: SmtpJob) -> Endpoint:
         security=account.security,
         user=account.user,
         password=job.password,
-        source_ip=job.source_ip,
+        source_ip=job.source_ip or account.source_ip,
     )

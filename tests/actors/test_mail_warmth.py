@@ -1,0 +1,179 @@
+"""Mails from addresses that warm up: the gate is asked before they leave, and told what became."""
+
+from datetime import UTC, date
+from typing import Any
+
+import pytest
+from support.dispatch import TENANT, Clock, Relay, Transport, new
+from support.gateway import eventually, eventually_equal
+
+from signalbox.actors.mail_warmth import Warmth
+from signalbox.actors.mx import Found, Groupings
+from signalbox.actors.sending_days import DayOf, SendingDays
+from signalbox.actors.sending_ips import SendingIps
+from signalbox.actors.transports.smtp.job import SmtpJob, SmtpOutcome
+from signalbox.actors.warmup_gate import WarmupGate
+from signalbox.domain import mail as domain
+from signalbox.domain.ip_pool import IpPool
+from signalbox.domain.mail_content import MailContent
+from signalbox.domain.ramp import Schedule
+from signalbox.domain.sending_day import Outcome
+from signalbox.eventstore.log import EventLog
+
+IP = "192.0.2.1"
+OTHER = "192.0.2.2"
+POOL = IpPool(name="main", ips=(IP, OTHER))
+
+
+class Warming:
+    """A relay, and the gate of its process."""
+
+    def __init__(self, log: EventLog, transport: Transport | None = None) -> None:
+        clock = Clock()
+        now = clock()
+        clock.ahead_s = (now.replace(hour=12, minute=0, second=0) - now).total_seconds()
+        self.relay = Relay(log, transport, clock=clock, warmth=self._make)
+
+    def _make(self, relay: Relay) -> Warmth:
+        self.ips = SendingIps(relay.log, relay.journal)
+        self.days = SendingDays(relay.log, relay.journal)
+        self.gate = WarmupGate(self.ips, self.days, [POOL], zone=UTC, now=relay.clock)
+        groupings = Groupings(look_up=lambda _: Found((), 300))
+        return Warmth(self.gate, groupings, relay.clock)
+
+    def warm_up(self, ip: str, grouping: str, *messages: int) -> None:
+        schedule = Schedule(
+            grouping=grouping, mode="MANUAL", start_date=self.today, messages=messages
+        )
+        self.ips.add(ip, (schedule,), by="test")
+
+    @property
+    def today(self) -> date:
+        return self.relay.clock().astimezone(UTC).date()
+
+    def outcome(self, ip: str, grouping: str) -> Outcome:
+        return self.days.newest(DayOf(ip, grouping, self.today)).totals
+
+    def used(self, ip: str, grouping: str) -> int:
+        return self.days.newest(DayOf(ip, grouping, self.today)).used
+
+
+@pytest.fixture
+def warming(event_log: EventLog) -> Any:  # noqa: ANN401
+    warming = Warming(event_log)
+    with warming.relay:
+        yield warming
+
+
+def to(*addresses: str) -> MailContent:
+    return MailContent(sender="a@acme.test", to=addresses, subject="S", body="B")
+
+
+def test_a_mail_leaves_from_its_address_and_the_gate_is_told(warming: Warming) -> None:
+    relay = warming.relay
+    warming.warm_up(IP, "&gmail", 2400)
+    relay.account(source_ip=IP)
+    relay.add(new("m-1", content=to("b@gmail.com, c@gmail.com")))
+    eventually_equal(lambda: relay.status("m-1"), "sent")
+    assert [job.source_ip for job in relay.transport.jobs] == [IP]
+    eventually_equal(lambda: warming.outcome(IP, "&gmail"), Outcome(attempted=2, delivered=2))
+    attempted = relay.events("m-1")[1]
+    assert isinstance(attempted, domain.MailAttempted)
+    assert attempted.source_ip == IP
+    assert [(one.grouping, one.recipients) for one in attempted.shares] == [("&gmail", 2)]
+
+
+def test_a_denial_puts_a_mail_off_and_costs_no_retry(warming: Warming) -> None:
+    relay = warming.relay
+    warming.warm_up(IP, "&gmail", 8)
+    relay.account(source_ip=IP)
+    relay.add(new("m-1", content=to("b@gmail.com")))
+    eventually_equal(lambda: relay.status("m-1"), "sent")
+    relay.add(new("m-2", content=to("b@gmail.com")))
+    eventually_equal(lambda: relay.status("m-2"), "deferred")
+    deferral = relay.events("m-2")[-1]
+    assert isinstance(deferral, domain.MailDeferred)
+    assert deferral.reason in {"warmup: HOURLY", "warmup: PACE"}
+    assert not deferral.retry
+    assert deferral.until_s > relay.clock().timestamp()
+    mail = relay.mails.find(relay.mails.pk_of(TENANT, "m-2"))
+    assert mail is not None
+    assert (mail.attempts, mail.retries) == (0, 0)
+    assert relay.transport.ids == ["m-1"]
+
+
+def test_all_groupings_of_a_mail_must_have_room_or_nothing_is_taken(warming: Warming) -> None:
+    relay = warming.relay
+    warming.warm_up(IP, "&gmail", 2400)
+    relay.account(source_ip=IP)
+    relay.add(new("m-1", content=to("b@gmail.com", "c@example.org")))  # no ramp for the second
+    eventually_equal(lambda: relay.status("m-1"), "deferred")
+    assert relay.events("m-1")[-1].reason == "warmup: EXCLUDED"  # type: ignore[union-attr]
+    eventually_equal(lambda: warming.used(IP, "&gmail"), 0)
+
+
+def test_an_address_of_a_pool_is_chosen(warming: Warming) -> None:
+    relay = warming.relay
+    warming.warm_up(IP, "&gmail", 8)
+    relay.account(ip_pool="main")
+    for name in ("m-1", "m-2"):
+        relay.add(new(name, content=to("b@gmail.com")))
+        eventually_equal(lambda name=name: relay.status(name), "sent")
+    assert [job.source_ip for job in relay.transport.jobs] == [IP, OTHER]
+
+
+def test_a_retry_on_the_same_day_counts_nobody_twice(warming: Warming) -> None:
+    relay = warming.relay
+    busy = lambda job: SmtpOutcome(  # noqa: E731
+        key=job.key, result="temporary", code=451, reason="busy", reached_mail_from=True
+    )
+    relay.transport.answer = busy
+    warming.warm_up(IP, "&gmail", 2400)
+    relay.account(source_ip=IP)
+    relay.add(new("m-1", content=to("b@gmail.com")))
+    eventually_equal(lambda: relay.status("m-1"), "deferred")
+    relay.clock.ahead_s += 61
+    relay.dispatch.run_now(TENANT)
+    eventually_equal(lambda: len(relay.transport.jobs), 2)
+    eventually_equal(lambda: warming.outcome(IP, "&gmail"), Outcome(attempted=2, deferred=2))
+    assert warming.used(IP, "&gmail") == 1
+
+
+def test_what_reached_no_server_is_given_back(warming: Warming) -> None:
+    relay = warming.relay
+
+    def unreachable(job: SmtpJob) -> SmtpOutcome:
+        return SmtpOutcome(key=job.key, result="temporary", reason="connection refused")
+
+    relay.transport.answer = unreachable
+    warming.warm_up(IP, "&gmail", 2400)
+    relay.account(source_ip=IP)
+    relay.add(new("m-1", content=to("b@gmail.com")))
+    eventually_equal(lambda: relay.status("m-1"), "deferred")
+    eventually_equal(lambda: warming.used(IP, "&gmail"), 0)
+    mail = relay.mails.find(relay.mails.pk_of(TENANT, "m-1"))
+    assert mail is not None
+    assert (mail.retries, mail.counted) == (1, {})
+
+
+def test_a_pause_stops_a_mail_that_was_granted_before_it_left(warming: Warming) -> None:
+    relay = warming.relay
+    warming.warm_up(IP, "&gmail", 2400)
+    relay.account(source_ip=IP)
+    allows = warming.gate.still_allowed
+    warming.gate.still_allowed = lambda _: False  # type: ignore[method-assign]
+    relay.add(new("m-1", content=to("b@gmail.com")))
+    eventually(lambda: any(isinstance(one, domain.MailDeferred) for one in relay.events("m-1")))
+    assert relay.transport.ids == []
+    warming.gate.still_allowed = allows  # type: ignore[method-assign]
+    eventually_equal(lambda: relay.status("m-1"), "sent")
+    eventually_equal(lambda: warming.used(IP, "&gmail"), 1)
+
+
+def test_the_limits_of_an_account_and_its_warm_up_both_count(warming: Warming) -> None:
+    relay = warming.relay
+    warming.warm_up(IP, "&gmail", 2400)
+    relay.account(source_ip=IP, limit_per_hour=2)
+    relay.add(*(new(f"m-{n}", content=to("b@gmail.com")) for n in range(4)))
+    eventually(lambda: all(relay.status(f"m-{n}") in {"sent", "deferred"} for n in range(4)))
+    assert len(relay.transport.jobs) == 2
