@@ -122,6 +122,17 @@ def text_of(message: Message, name: str) -> str:
         return str(value)
 
 
+def first_text(message: Message) -> str:
+    """Return the beginning of the text that people are to read, on one line."""
+    return _short(_first_text(message))
+
+
+def guess_in(text: str) -> str:
+    """Return what stands where our key would be in a Message-ID; "" where none could be ours."""
+    found = _MESSAGE_ID.search(text)
+    return found[1] if found else ""
+
+
 def origin_of(message: Message) -> Origin:
     """Return what tells which mail a report or a receipt is about."""
     texts = [_content(part) for part in _parts(message)]
@@ -147,10 +158,7 @@ def _guess(message: Message, texts: list[str]) -> str:
     """Return our key as it is in the Message-ID that we make for mails without."""
     fields = [text_of(message, name) for name in ("In-Reply-To", "References")]
     inner = [text_of(part, "Message-ID") for part in list(_parts(message))[1:]]
-    for text in (*fields, *inner, *texts):
-        if found := _MESSAGE_ID.search(text):
-            return found[1]
-    return ""
+    return next(filter(None, map(guess_in, (*fields, *inner, *texts))), "")
 
 
 def _plausible(text: str) -> str:

@@ -133,3 +133,6 @@ MAIL_IN_DOUBT: Final = Counter(
 MAIL_BOUNCES: Final = Counter(
     "signalbox_mail_bounces", "Messages that the mailbox of bounces had", ["kind"]
 )
+PEC_RECEIPTS: Final = Counter(
+    "signalbox_pec_receipts", "Receipts of certified mail that were read", ["kind"]
+)

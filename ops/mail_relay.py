@@ -48,7 +48,9 @@ class MailRelay:
         self._mail = Mail(settings, event_log, journal)
         self._warmups = Warmups(settings, event_log, journal)
         tenants = self._mail.tenants
-        reads = MailReads(self._mail.models, lambda: 0, settings.projector.read_wait_s)
+        reads = MailReads(
+            self._mail.models, lambda: journal.last_position, settings.projector.read_wait_s
+        )
         self._transport = transport_of(given, tenants)
         self._dispatchers = MailDispatchers(
             event_log,

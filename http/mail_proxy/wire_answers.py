@@ -17,8 +17,6 @@ from signalbox.http.mail_proxy.faults import Fault  # noqa: TC001  msgspec reads
 from signalbox.http.mail_proxy.wire_commands import payload_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from signalbox.domain.mail_instance import BouncePolled, Instance
     from signalbox.projections.command_log import CommandRow
 
@@ -167,33 +165,26 @@ def instance(found: Instance, polled: BouncePolled | None) -> InstanceShown:
     )
 
 
-def commands(rows: Sequence[CommandRow]) -> Commands:
-    """Write a page of commands."""
-    found = [
-        Command(
-            id=row.id,
-            command_ts=floor(row.at_s),
-            endpoint=row.command,
-            tenant_id=row.tenant_id or UNSET,
-            payload=payload_of(row),
-            response_status=200 if row.accepted else 400,
-        )
-        for row in rows
-    ]
-    return Commands(commands=found, total=len(found))
+def command(row: CommandRow) -> Command:
+    """Write a command."""
+    return Command(
+        id=row.id,
+        command_ts=floor(row.at_s),
+        endpoint=row.command,
+        tenant_id=row.tenant_id or UNSET,
+        payload=payload_of(row),
+        response_status=200 if row.accepted else 400,
+    )
 
 
-def exported(rows: Iterable[CommandRow]) -> list[ExportedCommand]:
-    """Write commands for export."""
-    return [
-        ExportedCommand(
-            endpoint=row.command,
-            tenant_id=row.tenant_id or UNSET,
-            payload=payload_of(row),
-            command_ts=floor(row.at_s),
-        )
-        for row in rows
-    ]
+def exported(row: CommandRow) -> ExportedCommand:
+    """Write a command for export."""
+    return ExportedCommand(
+        endpoint=row.command,
+        tenant_id=row.tenant_id or UNSET,
+        payload=payload_of(row),
+        command_ts=floor(row.at_s),
+    )
 
 
 def date(at_s: float) -> str:

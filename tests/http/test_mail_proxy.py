@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, Final
 
 import falcon.testing
@@ -11,6 +12,7 @@ from support.mail_proxy import ADMIN, UNSAID, Surface, message
 
 from signalbox.domain import mail
 from signalbox.domain.mail_instance import BouncePolled, BouncesReloaded
+from signalbox.http.mail_proxy.command_log import PAGE
 from signalbox.http.mail_proxy.routes import VERSIONED
 from signalbox.http.mail_proxy.rows import ROWS
 from signalbox.projections.command_log import CommandQuery, CommandRow
@@ -602,10 +604,9 @@ def test_bounces_are_looked_for_anew(surface: Surface) -> None:
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ("", CommandQuery()),
-        ("?limit=-1", CommandQuery(limit=100_000)),
-        ("?limit=0", CommandQuery(limit=0)),
-        ("?limit=1000000", CommandQuery(limit=100_000)),
+        ("", CommandQuery(limit=100)),
+        ("?limit=-1", CommandQuery(limit=PAGE)),
+        ("?limit=1000000", CommandQuery(limit=PAGE)),
         (
             "?tenant_id=acme&since_ts=1&until_ts=2&endpoint_filter=sus&limit=3",
             CommandQuery(tenant_id="acme", since_s=1, until_s=2, name_part="sus", limit=3),
@@ -617,12 +618,46 @@ def test_commands_are_looked_for(surface: Surface, query: str, expected: Command
     assert surface.mails.queries == [expected]
 
 
+def test_of_no_commands_nobody_is_asked(surface: Surface) -> None:
+    surface.mails.commands = [ROW]
+    answer = ask(surface, "GET", "/command-log?limit=0").json
+    assert answer == {"ok": True, "commands": [], "total": 0}
+    assert surface.mails.queries == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "total", "asked"),
+    [
+        (-1, 2 * PAGE, [(PAGE, 0), (PAGE, PAGE), (PAGE, 2 * PAGE)]),
+        (PAGE + 1, PAGE + 1, [(PAGE, 0), (1, PAGE)]),
+        (PAGE, PAGE, [(PAGE, 0)]),
+        (3, 3, [(3, 0)]),
+    ],
+)
+def test_commands_are_read_page_by_page(
+    surface: Surface, limit: int, total: int, asked: list[tuple[int, int]]
+) -> None:
+    surface.mails.commands = [replace(ROW, id=n) for n in range(1, 2 * PAGE + 1)]
+    answer = ask(surface, "GET", f"/command-log?limit={limit}").json
+    assert [one["id"] for one in answer["commands"]] == [*range(1, total + 1)]
+    assert answer["total"] == total
+    assert [(one.limit, one.after_id) for one in surface.mails.queries] == asked
+
+
+@pytest.mark.parametrize("query", ["", "?format=json"])
+def test_all_commands_are_exported_page_by_page(surface: Surface, query: str) -> None:
+    surface.mails.commands = [replace(ROW, id=n) for n in range(1, PAGE + 2)]
+    answer = ask(surface, "GET", f"/command-log/export{query}")
+    lines = answer.json["commands"] if query else answer.text.splitlines()
+    assert len(lines) == PAGE + 1
+
+
 def test_commands_are_exported_line_by_line(surface: Surface) -> None:
-    surface.mails.commands = [ROW, ROW]
+    surface.mails.commands = [ROW, replace(ROW, id=8)]
     answer = ask(surface, "GET", "/command-log/export?tenant_id=acme&limit=1")
     assert answer.headers["content-type"] == "application/x-ndjson"
     assert [json.loads(line) for line in answer.text.splitlines()] == [LINE, LINE]
-    assert surface.mails.queries == [CommandQuery(tenant_id="acme", limit=100_000)]
+    assert surface.mails.queries == [CommandQuery(tenant_id="acme", limit=PAGE)]
 
 
 def test_commands_are_exported_in_one_object(surface: Surface) -> None:

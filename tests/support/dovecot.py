@@ -77,10 +77,10 @@ class Dovecot:
     def deliver(self, *texts: str, folder: str = "INBOX", user: str = USER) -> None:
         """Put messages into a mailbox."""
         with self._client(user) as client:
-            client.create(folder)
+            client.create(f'"{folder}"')
             for text in texts:
                 octets = text.replace("\n", "\r\n").encode()
-                status, _ = client.append(folder, "", "", octets)
+                status, _ = client.append(f'"{folder}"', "", "", octets)
                 assert status == "OK"
 
     def unread(self, user: str = USER) -> int:

@@ -247,7 +247,8 @@ class FakeMails:
     def command_log(self, query: CommandQuery) -> Sequence[CommandRow]:
         self._store.require()
         self.queries.append(query)
-        return self.commands
+        behind = [row for row in self.commands if row.id > query.after_id]
+        return behind[: query.limit]
 
     def run_now(self, tenant_id: str | None) -> None:
         """Send everything that waits and is not suspended, and report it."""
