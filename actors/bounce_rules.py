@@ -47,8 +47,8 @@ def load_rules(path: str) -> BounceRules:
         given = msgspec.convert(tomllib.loads(Path(path).read_text(encoding="utf-8")), _Rules)
     except (OSError, msgspec.ValidationError) as error:
         raise ValueError(f"{path}: {error}") from error
-    found = {name: value for name, value in msgspec.structs.asdict(given).items()}
-    found = {name: value for name, value in found.items() if value is not None}
+    fields = msgspec.structs.asdict(given)
+    found = {name: value for name, value in fields.items() if value is not None}
     if given.reasons is not None:
         found["reasons"] = tuple(
             Reason(phrase=one.phrase, kind=one.kind, code=one.code) for one in given.reasons

@@ -18,8 +18,9 @@ from gevent.event import Event
 
 from signalbox.actors.callback_inbox import TROUBLE
 from signalbox.actors.mailbox_news import take_news
-from signalbox.actors.transports.imap import MailboxAway, Place
+from signalbox.actors.transports.imap import ANYWHERE, Access, MailboxAway, Place
 from signalbox.domain import dsn, mail_instance
+from signalbox.domain.bounce_rules import DEFAULT_RULES
 from signalbox.eventstore import metrics
 from signalbox.eventstore.errors import Conflict, FenceLost
 from signalbox.eventstore.leases import partition_of
@@ -56,6 +57,7 @@ class BounceParts:
     mails: Mails
     by_client_id: ByClientId
     load_rules: Callable[[], BounceRules]
+    access: Access = ANYWHERE
 
 
 class MailBounces:
@@ -147,6 +149,7 @@ class MailBounces:
             last_uid=self._last_uid,
             take=self.take,
             note=lambda uidvalidity, uid: self._note(uidvalidity, uid, fence),
+            access=self._parts.access,
         )
         if taken:
             log.info("mailbox of bounces read", extra={"messages": taken})
@@ -193,4 +196,4 @@ def _first_rules(load: Callable[[], BounceRules]) -> BounceRules:
         return load()
     except ValueError as error:
         log.error("built-in bounce rules are used", extra={"error": str(error)})  # noqa: TRY400
-        return dsn.DEFAULT_RULES
+        return DEFAULT_RULES

@@ -92,6 +92,13 @@ class MailChanges:
             taken=self.taken,
         )
 
+    def nothing_leaves(self, fence: Fence | None) -> Append:
+        """Return what is written instead once the tenant was erased: its rows go."""
+        for flight in self.flights:
+            flight.stage, flight.command = "over", None
+        rows = [flight.tracked.seq for flight in self.flights]
+        return Append(writes=(), fence=fence, taken=[*self.taken, *rows])
+
     def _place(self, tracked: Tracked, events: tuple[domain.Event, ...], now_s: float) -> None:
         """Keep the mail's row where it belongs from now on."""
         if not tracked.mail.is_open:
@@ -120,6 +127,12 @@ def tell_operators(tenant: Tenant, tracked: Tracked, events: tuple[domain.Event,
                 log.warning("mail in doubt", extra={**about, "resolution": resolution})
             case _:
                 pass
+
+
+def tell_limited(tenant: Tenant, account_id: str) -> None:
+    """Count a mail that was too much for its account."""
+    labels = (tenant.tenant_id, tenant.name or tenant.tenant_id, account_id, account_id)
+    metrics.MAIL_RATE_LIMITED.labels(*labels).inc()
 
 
 def show_account(tenant: Tenant, account_id: str) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import gevent
 from eventsourcing.persistence import PersistenceError
 
+from signalbox.actors.mail_queries import HELD, KINDS, PAGE, STATE
 from signalbox.actors.mail_streams import fold
 from signalbox.actors.runtime import park
 from signalbox.domain import mail as domain
@@ -35,68 +36,6 @@ log = logging.getLogger(__name__)
 RETRY_S: Final = 0.5
 TROUBLE: Final = (*Broken, PersistenceError, Unavailable)
 """What passes when the store is there again."""
-
-_KINDS: Final = """
-    WITH RECURSIVE known AS (
-        (SELECT kind FROM signalbox.inbox WHERE actor_id = %(actor)s ORDER BY kind LIMIT 1)
-        UNION ALL
-        SELECT (SELECT i.kind FROM signalbox.inbox AS i
-                WHERE i.actor_id = %(actor)s AND i.kind > k.kind ORDER BY i.kind LIMIT 1)
-        FROM known AS k WHERE k.kind IS NOT NULL)
-    SELECT kind FROM known WHERE kind IS NOT NULL
-"""
-_STATE: Final = """
-    SELECT (SELECT max(seq) FROM signalbox.inbox
-            WHERE actor_id = %(actor)s AND actor_id LIKE 'tenant-%%') AS newest,
-           (SELECT min(d.due_s) FROM unnest(%(later)s::text[]) AS w (kind)
-            CROSS JOIN LATERAL (
-                SELECT i.due_s FROM signalbox.inbox AS i
-                WHERE i.actor_id = %(actor)s AND i.kind = w.kind
-                  AND i.due_s > 0 AND i.due_s > %(now)s
-                ORDER BY i.due_s LIMIT 1) AS d) AS due_s
-"""
-_PAGE: Final = """
-    WITH wanted AS (
-        SELECT i.seq, i.kind, i.stream_id, w.rank
-        FROM unnest(%(kinds)s::text[], %(afters)s::bigint[], %(ranks)s::int[])
-             AS w (kind, after, rank)
-        CROSS JOIN LATERAL (
-            SELECT seq, kind, stream_id FROM signalbox.inbox
-            WHERE actor_id = %(actor)s AND kind = w.kind AND seq > w.after
-            ORDER BY seq LIMIT %(limit)s) AS i
-        UNION ALL
-        SELECT i.seq, i.kind, i.stream_id, 1
-        FROM unnest(%(due)s::text[]) AS w (kind)
-        CROSS JOIN LATERAL (
-            SELECT seq, kind, stream_id FROM signalbox.inbox
-            WHERE actor_id = %(actor)s AND kind = w.kind AND due_s > 0 AND due_s <= %(now)s
-              AND stream_id <> ALL(%(but)s)
-            ORDER BY due_s LIMIT %(limit)s) AS i),
-    sized AS (
-        SELECT w.*, s.octets, count(*) OVER (PARTITION BY w.kind) AS found,
-               sum(s.octets) OVER (ORDER BY w.rank, w.seq) AS upto
-        FROM wanted AS w CROSS JOIN LATERAL (
-            SELECT coalesce(sum(octet_length(state)), 0) AS octets
-            FROM signalbox.stored_events WHERE originator_id = w.stream_id) AS s)
-    SELECT s.seq, s.kind, s.stream_id, s.octets, s.found,
-           e.originator_version AS version, e.topic, e.state
-    FROM sized AS s LEFT JOIN signalbox.stored_events AS e ON e.originator_id = s.stream_id
-    WHERE s.upto - s.octets < %(octets)s
-    ORDER BY s.rank, s.seq, e.originator_version
-"""
-_HELD: Final = """
-    SELECT i.seq, i.kind, i.stream_id, 0 AS octets, 0 AS found,
-           e.originator_version AS version, e.topic, e.state
-    FROM (SELECT i.seq, i.kind, i.stream_id
-          FROM unnest(%(kinds)s::text[]) AS w (kind)
-          CROSS JOIN LATERAL (
-              SELECT seq, kind, stream_id FROM signalbox.inbox
-              WHERE actor_id = %(actor)s AND kind = w.kind AND seq > %(after)s
-              ORDER BY seq LIMIT %(limit)s) AS i
-          ORDER BY i.seq LIMIT %(limit)s) AS i
-    JOIN signalbox.stored_events AS e ON e.originator_id = i.stream_id
-    ORDER BY i.seq, e.originator_version
-"""
 
 
 @dataclass(slots=True, eq=False)
@@ -185,7 +124,7 @@ class MailFeeder:
         """Return mails that wait for their batch; it blocks. Raises: one of `TROUBLE`."""
         wanted = {"actor": self._actor_id, "kinds": kinds, "after": after, "limit": limit}
         with self._log.turns, borrowed(self._log.pool) as connection:
-            rows = connection.execute(_HELD, wanted, binary=True).fetchall()
+            rows = connection.execute(HELD, wanted, binary=True).fetchall()
         found = (self._tracked(list(group)) for _, group in _by_row(rows))
         return [one for one in found if one is not None]
 
@@ -215,9 +154,9 @@ class MailFeeder:
             "octets": want.octets_max,
         }
         with self._log.turns, self._log.pool.connection() as connection:
-            state = connection.execute(_STATE, asked).fetchone()
-            rows = connection.execute(_PAGE, asked, binary=True).fetchall()
-            kinds = connection.execute(_KINDS, asked).fetchall() if want.discover else None
+            state = connection.execute(STATE, asked).fetchone()
+            rows = connection.execute(PAGE, asked, binary=True).fetchall()
+            kinds = connection.execute(KINDS, asked).fetchall() if want.discover else None
         assert state is not None
         return self._page(want, rows, state, kinds)
 

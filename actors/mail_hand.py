@@ -37,6 +37,8 @@ class Lane:
     account_id: str
     ready: list[Place] = field(default_factory=list)
     busy: int = 0
+    busy_max: int = 0
+    """How many of them the account wants at most, 0: as many as may be."""
     turn: int = 0
     waits: bool = False
     """True while it is not known how much the account has sent."""
@@ -100,6 +102,7 @@ class Hand:
         """Return what to fetch now; None when nothing is missing. `busy` are not wanted."""
         if now_s >= self.next_due_s:
             self._more.update(kind for kind in self._after if kind.startswith(LATER))
+            self.next_due_s = float("inf")
         limit = max(KIND_MIN, min(KIND_MAX, self._mails_max // max(1, len(self.lanes))))
         kinds = [kind for kind in self._more if self._in_hand[kind] <= limit // 2]
         is_full = self._octets >= OCTETS_MAX or not (kinds or self._discover)
@@ -109,8 +112,6 @@ class Hand:
         due = [kind for kind in kinds if kind.startswith(LATER)]
         self._more.difference_update(kinds)
         discover, self._discover = self._discover, False
-        if due:
-            self.next_due_s = float("inf")
         return Want(
             after=fresh,
             due=due,
@@ -179,7 +180,7 @@ class Hand:
         open_lanes = (
             lane
             for lane in self.lanes.values()
-            if lane.ready and lane.busy < busy_max and not lane.waits
+            if lane.ready and lane.busy < (lane.busy_max or busy_max) and not lane.waits
         )
         return min(open_lanes, key=lambda lane: (lane.ready[0][0], lane.turn), default=None)
 

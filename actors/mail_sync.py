@@ -183,8 +183,10 @@ class TenantSync:
 
     def _call(self, tenant: Tenant) -> None:
         with self._syncing.slots:
-            if self._stopping or not self._tenure.holds():
-                raise FenceLost(frozenset({self._tenure.fence.partition}))
+            if self._stopping:
+                return
+            if not self._tenure.holds():  # It may be a moment late to be renewed.
+                raise Unavailable("the lease is uncertain")
             self._calling = True
             self._at_rest.clear()
             try:

@@ -10,15 +10,14 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from signalbox.actors.callback_inbox import TROUBLE
-from signalbox.actors.transports.imap import open_mailbox
+from signalbox.actors.transports.imap import ANYWHERE, open_mailbox
 from signalbox.eventstore.errors import FenceLost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import date
 
-    from signalbox.actors.transports.imap import Place
-    from signalbox.actors.transports.outside import Outside
+    from signalbox.actors.transports.imap import Access, Place
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +30,7 @@ def take_news(
     last_uid: Callable[[int], int],
     take: Callable[[bytes], None],
     note: Callable[[int, int], None],
-    outside: Outside | None = None,
+    access: Access = ANYWHERE,
     since: date | None = None,
 ) -> int:
     """Hand every new message to `take`; return how many.
@@ -42,7 +41,7 @@ def take_news(
     otherwise is logged and left behind.
     """
     taken = uid = 0
-    with open_mailbox(place, outside) as mailbox:
+    with open_mailbox(place, access) as mailbox:
         for uid in mailbox.uids(last_uid(mailbox.uidvalidity), since):
             _take(take, mailbox.fetch(uid), uid)
             taken += 1

@@ -26,11 +26,11 @@ from signalbox.eventstore.leases import partition_of
 from signalbox.eventstore.postgres import borrowed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from signalbox.actors.mails import Mails
     from signalbox.actors.tenants import Tenants
-    from signalbox.actors.transports.outside import Outside
+    from signalbox.actors.transports.imap import Access
     from signalbox.domain.mail_account import MailAccount
     from signalbox.eventstore.journal import Journal
     from signalbox.eventstore.log import EventLog
@@ -64,14 +64,14 @@ class PecReads(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PecParts:
-    """What receipts are read with; `outside` is where mailboxes may be, None: anywhere."""
+    """What receipts are read with, and how often; `acceptance_s` is how long one may take."""
 
     log: EventLog
     journal: Journal
     tenants: Tenants
     mails: Mails
     reads: PecReads
-    outside: Outside | None
+    access: Access
     poll_interval_s: float = 60.0
     acceptance_s: float = 1_800.0
 
@@ -171,7 +171,7 @@ class PecReceipts:
             last_uid=lambda uidvalidity: self._last_uid(f"{name}/{uidvalidity}"),
             take=lambda raw: self._take(raw, tenant_id, account),
             note=lambda uidvalidity, uid: self._note(f"{name}/{uidvalidity}", uid),
-            outside=self._parts.outside,
+            access=self._parts.access,
             since=datetime.fromtimestamp(account.created_at_s, UTC).date() - BEFORE,
         )
 

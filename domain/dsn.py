@@ -179,7 +179,8 @@ def _reports(part: Message) -> Iterator[_Report]:
         return
     payload = part.get_payload()
     if isinstance(payload, list):
-        groups = [{name.lower(): str(value) for name, value in one.items()} for one in payload]
+        found = [one for one in payload if isinstance(one, Message)]
+        groups = [{name.lower(): str(value) for name, value in one.items()} for one in found]
     else:
         groups = [_fields(text) for text in re.split(r"\r?\n[ \t]*\r?\n", _content(part))]
     for group in groups:

@@ -38,12 +38,16 @@ class MailReads:
         include_history: bool = False,
         limit: int | None = None,
         offset: int = 0,
+        with_contents: bool = True,
     ) -> list[MailView]:
-        """Return a tenant's mails by priority, age and id; those that wait, or all."""
+        """Return a tenant's mails by priority, age and id; those that wait, or all.
+
+        Contents may be large: `contents` has them for whoever wants some at a time.
+        """
         query = MailQuery(
             active_only=active_only, include_history=include_history, limit=limit, offset=offset
         )
-        return self._caught_up().mails(tenant_id, query)
+        return self._caught_up().mails(tenant_id, query, with_contents=with_contents)
 
     def tenant_ids(self, *, active_only: bool = False) -> list[str]:
         """Return the tenants that exist, by id."""

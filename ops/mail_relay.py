@@ -8,21 +8,25 @@ from typing import TYPE_CHECKING, Final
 import gevent
 from gevent.lock import Semaphore
 
+from signalbox.actors.bounce_rules import load_rules
+from signalbox.actors.mail_bounces import BounceParts, MailBounces
 from signalbox.actors.mail_calls import ClientCalls
 from signalbox.actors.mail_dispatch import DispatchLimits, MailDispatchers
 from signalbox.actors.mail_reports import REPORTED_EVENTS, MailReports
 from signalbox.actors.mail_retention import MailRetention
 from signalbox.actors.mail_sync import Syncing
 from signalbox.actors.mail_warmth import Warmth
+from signalbox.actors.pec_receipts import PecParts, PecReceipts
 from signalbox.actors.sending_ips import SENDING_IP_EVENTS
 from signalbox.actors.transports.callbacks import Poster
+from signalbox.actors.transports.imap import Access
 from signalbox.actors.transports.outside import Outside
 from signalbox.domain.sync import Rhythm
 from signalbox.eventstore.errors import Unavailable
 from signalbox.http.mail_proxy.reports import SyncWording
 from signalbox.ops.mail import BY, Mail
 from signalbox.ops.mail_reads import MailReads
-from signalbox.ops.mail_transport import transport_of
+from signalbox.ops.mail_transport import transport_of, trusting
 from signalbox.ops.warmup import Warmups
 
 if TYPE_CHECKING:
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
     from signalbox.eventstore.leases import LeaseKeeper
     from signalbox.eventstore.log import EventLog
     from signalbox.eventstore.recorder import Fence
-    from signalbox.ops.holders import Told
+    from signalbox.ops.holders import Holder, Told
     from signalbox.ops.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -65,11 +69,12 @@ class MailRelay:
             ),
             partitions,
         )
+        tls = trusting(given.tls_ca_file)
         poster = Poster(
             Outside(given.allowed_networks),
             connect_timeout_s=given.connect_timeout_s,
             timeout_s=given.sync_timeout_s,
-            tls_ca_file=given.tls_ca_file,
+            tls=tls,
             answer_octets_max=given.sync_answer_octets_max,
         )
         syncing = Syncing(
@@ -87,6 +92,27 @@ class MailRelay:
             lambda limit: reads.expired(given.retention_days, limit),
             lambda tenant_id, pks: self._mail.mails.cleanup(tenant_id, pks, by=BY),
         )
+        bounces = BounceParts(
+            self._mail.instance,
+            self._mail.mails,
+            reads,
+            lambda: load_rules(given.bounce_rules),
+            Access(tls=tls),
+        )
+        self._bounces = MailBounces(bounces, partitions)
+        outside = None if given.mail_servers_inside else Outside(given.allowed_networks)
+        receipts = PecParts(
+            log=event_log,
+            journal=journal,
+            tenants=tenants,
+            mails=self._mail.mails,
+            reads=reads,
+            access=Access(outside=outside, tls=tls),
+            poll_interval_s=given.pec_poll_interval_s,
+            acceptance_s=given.pec_acceptance_s,
+        )
+        self._receipts = PecReceipts(receipts, partitions)
+        self._mail.instance.on_change(self._bounces.changed)
         tenants.on_change(self._dispatchers.changed)
         tenants.on_change(self._reports.changed)
         self._tidying = gevent.spawn(self._tidy)
@@ -101,24 +127,27 @@ class MailRelay:
             **dict.fromkeys(REPORTED_EVENTS, self._reports.news),
         }
 
+    @property
+    def _holders(self) -> tuple[Holder, ...]:
+        return self._dispatchers, self._reports, self._bounces, self._receipts
+
     def use(self, keeper: LeaseKeeper) -> None:
         """Act under this keeper's leases."""
         self._dispatchers.keeper = self._reports.keeper = keeper
 
     def gained(self, fence: Fence) -> None:
         """Start what belongs to a partition."""
-        self._dispatchers.gained(fence)
-        self._reports.gained(fence)
+        for holder in self._holders:
+            holder.gained(fence)
 
     def leaving(self, partition: int) -> None:
         """Come to rest, still under the lease."""
-        leaving = (self._dispatchers.leaving, self._reports.leaving)
-        gevent.joinall([gevent.spawn(one, partition) for one in leaving])
+        gevent.joinall([gevent.spawn(one.leaving, partition) for one in self._holders])
 
     def lost(self, partition: int) -> None:
         """Stop what belongs to a partition."""
-        self._dispatchers.lost(partition)
-        self._reports.lost(partition)
+        for holder in self._holders:
+            holder.lost(partition)
 
     def work_waits(self, words: frozenset[str]) -> None:
         """Look where the words of a commit say that there is something to do."""
@@ -133,6 +162,8 @@ class MailRelay:
         """Finish what is under way; the leases are still held."""
         self._tidying.kill()
         self._retention.close()
+        self._bounces.close()
+        self._receipts.close()
         closing = (self._dispatchers.close, self._reports.close)
         gevent.joinall([gevent.spawn(close, DRAIN_S) for close in closing])
         self._transport.close(1.0)

@@ -21,7 +21,7 @@ class Mail(Section, frozen=True):
     body_bytes_max: Count = 33_554_432
     sync_interval_s: WholeSeconds = 300
     sync_timeout_s: Seconds = 30.0
-    sync_calls_max: Count = 32
+    sync_calls_max: Count = 128
     sync_answer_octets_max: Count = 1_048_576
     report_format: Literal["reports", "delivery_report"] = "reports"
     retention_days: Count = 7
@@ -51,6 +51,9 @@ class Mail(Section, frozen=True):
     cache_folder_octets_max: CountOrNone = 536_870_912
     cache_folder_ttl_s: Seconds = 86_400.0
     large_files_root: str = ""
+    bounce_rules: str = ""
+    pec_poll_interval_s: Seconds = 60.0
+    pec_acceptance_s: Seconds = 1_800.0
 
     def __post_init__(self) -> None:
         require_networks("allowed_networks", self.allowed_networks)

@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 class MailModels(ReadModels):
     """The read models of mail. Every method raises `Unavailable` when they can't be read."""
 
-    def mails(self, tenant_id: str, query: MailQuery) -> list[MailView]:
+    def mails(
+        self, tenant_id: str, query: MailQuery, *, with_contents: bool = True
+    ) -> list[MailView]:
         """Return mails of a tenant."""
         with self._reading() as cursor:
             views = mail_views.find(cursor, tenant_id, query)
-        return mail_views.with_contents(self._log, views)
+        return mail_views.with_contents(self._log, views) if with_contents else views
 
     def mail_contents(self, pks: Sequence[str]) -> Mapping[str, MailContent]:
         """Return what mails hold, by pk; nothing for those that never were."""

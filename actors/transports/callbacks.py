@@ -88,7 +88,8 @@ def signed(callback_id: str, body: bytes, secret: bytes, at_s: int) -> dict[str,
 class Poster:
     """Posts callbacks. `timeout_s` bounds all of a request, whatever the other side does.
 
-    What is answered is read if it has at most `answer_octets_max`; else it is none.
+    What is answered is read if it has at most `answer_octets_max`; else it is none. `tls` says what
+    is trusted, else the certificates in `tls_ca_file`, or the system's.
     """
 
     def __init__(
@@ -98,13 +99,14 @@ class Poster:
         connect_timeout_s: float = 5.0,
         timeout_s: float = 10.0,
         tls_ca_file: str = "",
+        tls: ssl.SSLContext | None = None,
         answer_octets_max: int = 0,
     ) -> None:
         self._outside = outside
         self._connect_timeout_s = connect_timeout_s
         self._timeout_s = timeout_s
         self._answer_octets_max = answer_octets_max
-        self._tls = ssl.create_default_context(cafile=tls_ca_file or None)
+        self._tls = tls or ssl.create_default_context(cafile=tls_ca_file or None)
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Post, and return what came back; it never raises for what the other side does."""

@@ -54,6 +54,17 @@ class Place:
     tls: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Where mailboxes may be, and which certificates are trusted; None: anywhere, the system's."""
+
+    outside: Outside | None = None
+    tls: ssl.SSLContext | None = None
+
+
+ANYWHERE: Final = Access()
+
+
 class Mailbox:
     """A folder that is open. Its methods raise `MailboxAway`."""
 
@@ -93,10 +104,10 @@ class Mailbox:
 
 
 @contextmanager
-def open_mailbox(place: Place, outside: Outside | None = None) -> Iterator[Mailbox]:
-    """Open a folder; with `outside`, only where that allows it. Raises: `MailboxAway`."""
+def open_mailbox(place: Place, access: Access = ANYWHERE) -> Iterator[Mailbox]:
+    """Open a folder. Raises: `MailboxAway`."""
     with _told():
-        client = _Client(_connection(place, outside))
+        client = _Client(_connection(place, access))
     try:
         with _told():
             _log_in(client, place)
@@ -131,13 +142,14 @@ def _told() -> Iterator[None]:
         raise MailboxAway(reason or type(error).__name__) from error
 
 
-def _connection(place: Place, outside: Outside | None) -> socket.socket:
+def _connection(place: Place, access: Access) -> socket.socket:
+    outside = access.outside
     hosts = outside.addresses(place.host, place.port) if outside else [place.host]
     connection = _connect(hosts, place.port)
     if not place.tls:
         return connection
     try:
-        context = ssl.create_default_context()
+        context = access.tls or ssl.create_default_context()
         return context.wrap_socket(connection, server_hostname=place.host)
     except BaseException:
         connection.close()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from http import HTTPStatus
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from signalbox.actors.mails import NewMail
+from signalbox.http.context import encode
 from signalbox.http.errors import Failure
 from signalbox.http.mail_proxy import wire_mails as answers
 from signalbox.http.mail_proxy import wire_messages as wire
@@ -16,16 +19,21 @@ from signalbox.http.mail_proxy.requests import body_of, both_of, query_of
 from signalbox.http.mail_proxy.resource import Resource, answer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import falcon
 
+    from signalbox.domain.mail_content import MailContent
     from signalbox.http.body import BodyReader
     from signalbox.http.context import Request
     from signalbox.http.mail_proxy import ports
     from signalbox.http.mail_proxy.auth import Caller, Gate
+    from signalbox.projections.mail_views import MailView
 
 RETENTION_S: Final = 7 * 86_400
+FEW: Final = 10
+MANY: Final = 500
+ENOUGH_OCTETS: Final = 1_048_576
 ALREADY_SENT: Final = "already sent"
 TOO_MANY: Final = f"Cannot enqueue more than {wire.BATCH_MAX} messages at once"
 
@@ -91,9 +99,17 @@ class Messages(Resource):
             include_history=asked.include_history,
             limit=asked.limit,
             offset=asked.offset,
+            with_contents=False,
         )
         name = self._tenants.newest(tenant_id).name
-        answer(resp, answers.mails(rows, name, with_history=asked.include_history))
+        written = written_mails(
+            rows,
+            self._reads.contents,
+            lambda row: encode(answers.mail(row, name, with_history=asked.include_history)),
+        )
+        resp.set_header("Cache-Control", "no-store")
+        # What is read at once can still be refused; what fails later ends the answer early.
+        resp.stream = chain([next(written)], written)
 
 
 class DeleteMessages(Resource):
@@ -147,6 +163,27 @@ class CleanupMessages(Resource):
                 break  # Somebody else was faster, or the read model has not caught up yet.
             removed += gone
         return removed
+
+
+def written_mails(
+    rows: Sequence[MailView],
+    contents: Callable[[Sequence[str]], Mapping[str, MailContent]],
+    write: Callable[[MailView], bytes],
+) -> Iterator[bytes]:
+    """Write an object with mails, a few at a time: whatever they hold, memory holds a little.
+
+    How many are a few depends on how much the last ones were.
+    """
+    size, place, before = FEW, 0, b'{"ok":true,"messages":['
+    while place < len(rows):
+        few = rows[place : place + size]
+        found = contents([row.pk for row in few])
+        whole = [replace(row, content=found.get(row.pk, row.content)) for row in few]
+        octets = b",".join(map(write, whole))
+        yield before + octets
+        place, before = place + len(few), b","
+        size = min(2 * size, MANY) if len(octets) < ENOUGH_OCTETS else max(1, size // 2)
+    yield b"]}" if place else before + b"]}"
 
 
 def _counted(value: object) -> object:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from signalbox.actors.mails import Added, NewMail, Removed
     from signalbox.domain.mail_account import MailAccount, Sealed
+    from signalbox.domain.mail_content import MailContent
     from signalbox.domain.mail_instance import BouncePolled, Instance, InstanceChanges
     from signalbox.domain.tenant import Tenant
     from signalbox.domain.tenant_config import TenantChanges, TenantConfig
@@ -126,8 +127,12 @@ class MailReads(Protocol):
         include_history: bool,
         limit: int | None,
         offset: int,
+        with_contents: bool,
     ) -> Sequence[MailView]:
         """Return a tenant's mails by priority and age; `active_only`: those that wait."""
+
+    def contents(self, pks: Sequence[str]) -> Mapping[str, MailContent]:
+        """Return what mails hold, by pk; nothing for those that are gone."""
 
     def tenant_ids(self, *, active_only: bool) -> Sequence[str]:
         """Return all tenants, sorted."""

@@ -21,8 +21,6 @@ from signalbox.http.mail_proxy.wire_answers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from signalbox.domain.mail_content import Attachment, AttachmentAuth, MailContent
     from signalbox.projections.mail_views import MailEvent, MailView
 
@@ -158,12 +156,8 @@ class Mails(msgspec.Struct, frozen=True, kw_only=True):
     messages: list[Mail]
 
 
-def mails(rows: Iterable[MailView], tenant_name: str, *, with_history: bool) -> Mails:
-    """Write mails."""
-    return Mails(messages=[_mail(row, tenant_name, with_history=with_history) for row in rows])
-
-
-def _mail(row: MailView, tenant_name: str, *, with_history: bool) -> Mail:
+def mail(row: MailView, tenant_name: str, *, with_history: bool) -> Mail:
+    """Write a mail."""
     return Mail(
         pk=row.pk,
         id=row.client_id,

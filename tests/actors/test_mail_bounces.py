@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import gevent
 import pytest
 from support.bounces import ANSWER, EXIM, HEADERS_ONLY, PK, POSTFIX, POSTFIX_DELAYED, VACATION
 from support.certificates import self_signed
-from support.dovecot import DOVECOT, MISSING, PASSWORD, USER, running_dovecot
+from support.dovecot import DOVECOT, MISSING, PASSWORD, running_dovecot
 from support.gateway import eventually, eventually_equal
 from support.mail_relay import PARTITIONS, MailRelay, forget_read_models
 
 from signalbox.actors.bounce_rules import load_rules
 from signalbox.actors.mail_bounces import BounceParts, MailBounces
-from signalbox.actors.transports.imap import MailboxAway, Place, open_mailbox
+from signalbox.actors.transports.imap import Access, MailboxAway, Place, open_mailbox
 from signalbox.actors.transports.outside import Outside
 from signalbox.domain.bounce_rules import DEFAULT_RULES
 from signalbox.domain.mail import MailBounced, MailSent
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from support.dovecot import Dovecot
+    from support.dovecot import Dovecot, Inbox
 
     from signalbox.eventstore.log import EventLog
 
@@ -41,10 +42,8 @@ def server() -> Iterator[Dovecot]:
 
 
 @pytest.fixture
-def mailbox(server: Dovecot) -> Iterator[Dovecot]:
-    """Return the server with an empty mailbox, whose UIDs begin anew."""
-    yield server
-    server.recreate()
+def mailbox(server: Dovecot) -> Inbox:
+    return server.inbox()
 
 
 @pytest.fixture
@@ -63,17 +62,17 @@ class Reading:
         self.relay.instance.on_change(self.bounces.changed)
 
     def _holders(self, relay: MailRelay) -> tuple[MailBounces]:
-        parts = BounceParts(relay.instance, relay.mails, relay.reads, lambda: self.rules())
+        parts = BounceParts(relay.instance, relay.mails, relay.reads, self.rules)
         self.bounces = MailBounces(parts, PARTITIONS)
         return (self.bounces,)
 
-    def look_into(self, mailbox: Dovecot, **changes: Any) -> None:  # noqa: ANN401
+    def look_into(self, mailbox: Inbox, **changes: Any) -> None:  # noqa: ANN401
         """Configure the installation to read a mailbox, now and every second."""
         wanted = {
             "bounce_enabled": True,
             "bounce_imap_host": "127.0.0.1",
             "bounce_imap_port": mailbox.port,
-            "bounce_imap_user": USER,
+            "bounce_imap_user": mailbox.user,
             "bounce_imap_password_sealed": self.relay.instance.seal(PASSWORD),
             "bounce_imap_ssl": False,
             "bounce_poll_interval_s": 1,
@@ -90,9 +89,6 @@ class Reading:
         """Return every bounce in the log."""
         events = [one.event for batch in self.relay.log.everything() for one in batch]
         return [event for event in events if isinstance(event, MailBounced)]
-
-
-StartReading = "Callable[..., Reading]"
 
 
 @pytest.fixture
@@ -116,7 +112,7 @@ def sent(reading: Reading, client_id: str = "store@uuid-1") -> str:
 
 
 def test_a_mail_that_came_back_has_bounced(
-    start_reading: Callable[..., Reading], mailbox: Dovecot
+    start_reading: Callable[..., Reading], mailbox: Inbox
 ) -> None:
     reading = start_reading()
     pk = sent(reading)
@@ -133,7 +129,7 @@ def test_a_mail_that_came_back_has_bounced(
 
 
 def test_what_comes_later_is_read_at_the_next_poll(
-    start_reading: Callable[..., Reading], mailbox: Dovecot
+    start_reading: Callable[..., Reading], mailbox: Inbox
 ) -> None:
     reading = start_reading()
     pk = sent(reading)
@@ -146,7 +142,7 @@ def test_what_comes_later_is_read_at_the_next_poll(
 
 
 def test_a_restart_reads_nothing_again(
-    event_log: EventLog, start_reading: Callable[..., Reading], mailbox: Dovecot
+    start_reading: Callable[..., Reading], mailbox: Inbox
 ) -> None:
     reading = start_reading()
     pk = sent(reading)
@@ -167,7 +163,7 @@ def test_a_restart_reads_nothing_again(
 
 
 def test_a_mailbox_that_was_made_anew_is_read_from_its_beginning(
-    start_reading: Callable[..., Reading], mailbox: Dovecot
+    start_reading: Callable[..., Reading], mailbox: Inbox
 ) -> None:
     reading = start_reading()
     pk = sent(reading)
@@ -181,7 +177,7 @@ def test_a_mailbox_that_was_made_anew_is_read_from_its_beginning(
 
 
 def test_the_same_bounce_twice_is_one(
-    start_reading: Callable[..., Reading], mailbox: Dovecot
+    start_reading: Callable[..., Reading], mailbox: Inbox
 ) -> None:
     reading = start_reading()
     pk = sent(reading)
@@ -192,7 +188,7 @@ def test_the_same_bounce_twice_is_one(
 
 
 def test_a_mail_that_was_late_may_fail_for_good(
-    start_reading: Callable[..., Reading], mailbox: Dovecot
+    start_reading: Callable[..., Reading], mailbox: Inbox
 ) -> None:
     reading = start_reading()
     pk = sent(reading)
@@ -203,7 +199,7 @@ def test_a_mail_that_was_late_may_fail_for_good(
 
 
 def test_a_clients_id_tells_the_mail_only_if_no_other_has_it(
-    start_reading: Callable[..., Reading], mailbox: Dovecot
+    start_reading: Callable[..., Reading], mailbox: Inbox
 ) -> None:
     reading = start_reading()
     pk = sent(reading)
@@ -222,7 +218,7 @@ def test_a_clients_id_tells_the_mail_only_if_no_other_has_it(
 
 
 def test_a_bounce_of_a_mail_of_somebody_else_is_left_alone(
-    start_reading: Callable[..., Reading], mailbox: Dovecot
+    start_reading: Callable[..., Reading], mailbox: Inbox
 ) -> None:
     reading = start_reading()
     sent(reading, "m1")
@@ -233,7 +229,7 @@ def test_a_bounce_of_a_mail_of_somebody_else_is_left_alone(
 
 
 def test_another_folder_is_read_if_that_is_wanted(
-    start_reading: Callable[..., Reading], mailbox: Dovecot
+    start_reading: Callable[..., Reading], mailbox: Inbox
 ) -> None:
     reading = start_reading()
     pk = sent(reading)
@@ -243,7 +239,7 @@ def test_another_folder_is_read_if_that_is_wanted(
 
 
 def test_rules_are_read_again_when_somebody_wants_it(
-    start_reading: Callable[..., Reading], mailbox: Dovecot, tmp_path: Path
+    start_reading: Callable[..., Reading], mailbox: Inbox, tmp_path: Path
 ) -> None:
     path = tmp_path / "rules.toml"
     path.write_text('subjects = ["something else"]\n')
@@ -265,7 +261,7 @@ def test_rules_are_read_again_when_somebody_wants_it(
 
 
 def test_rules_that_make_no_sense_change_nothing(
-    start_reading: Callable[..., Reading], mailbox: Dovecot, tmp_path: Path
+    start_reading: Callable[..., Reading], mailbox: Inbox, tmp_path: Path
 ) -> None:
     path = tmp_path / "rules.toml"
     path.write_text("")
@@ -282,7 +278,7 @@ def test_rules_that_make_no_sense_change_nothing(
 
 
 def test_a_mailbox_that_is_away_is_tried_again_and_a_change_ends_the_wait(
-    start_reading: Callable[..., Reading], mailbox: Dovecot, caplog: pytest.LogCaptureFixture
+    start_reading: Callable[..., Reading], mailbox: Inbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     reading = start_reading()
     pk = sent(reading)
@@ -299,7 +295,7 @@ def test_a_mailbox_that_is_away_is_tried_again_and_a_change_ends_the_wait(
 
 
 def test_nothing_is_read_when_that_is_not_wanted(
-    event_log: EventLog, start_reading: Callable[..., Reading], mailbox: Dovecot
+    event_log: EventLog, start_reading: Callable[..., Reading], mailbox: Inbox
 ) -> None:
     reading = start_reading()
     mailbox.deliver(ANSWER)
@@ -310,7 +306,7 @@ def test_nothing_is_read_when_that_is_not_wanted(
 
 
 def test_of_two_relays_one_reads(
-    event_log: EventLog, start_reading: Callable[..., Reading], mailbox: Dovecot
+    event_log: EventLog, start_reading: Callable[..., Reading], mailbox: Inbox
 ) -> None:
     first = start_reading()
     second = start_reading()
@@ -331,11 +327,12 @@ def test_a_server_is_known_by_its_certificate(
 ) -> None:
     certificate = self_signed(tmp_path)
     with running_dovecot(certificate) as secure:
-        place = Place(host="127.0.0.1", port=secure.tls_port, user=USER, password=PASSWORD)
+        inbox = secure.inbox()
+        place = Place(host="127.0.0.1", port=secure.tls_port, user=inbox.user, password=PASSWORD)
         with pytest.raises(MailboxAway, match="certificate"), open_mailbox(place):
             pass
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
-        secure.deliver(ANSWER)
+        inbox.deliver(ANSWER)
         with open_mailbox(place) as mailbox:
             assert list(mailbox.uids(0)) == [1]
             assert b"The 550 parts" in mailbox.fetch(1)
@@ -354,21 +351,24 @@ def test_a_server_is_known_by_its_certificate(
 def test_what_cannot_be_opened_says_so(
     server: Dovecot, changes: dict[str, str], reason: str
 ) -> None:
-    given = {"user": USER, "password": PASSWORD, **changes}
+    given = {"user": "ann", "password": PASSWORD, **changes}
     place = Place(host="127.0.0.1", port=server.port, tls=False, **given)
     with pytest.raises(MailboxAway, match=reason), open_mailbox(place):
         pass
 
 
 def test_a_mailbox_inside_is_not_opened_for_strangers(server: Dovecot) -> None:
-    place = Place(host="127.0.0.1", port=server.port, user=USER, password=PASSWORD, tls=False)
-    with pytest.raises(MailboxAway, match="not allowed"), open_mailbox(place, Outside()):
+    place = Place(host="127.0.0.1", port=server.port, user="ann", password=PASSWORD, tls=False)
+    with (
+        pytest.raises(MailboxAway, match="not allowed"),
+        open_mailbox(place, Access(outside=Outside())),
+    ):
         pass
 
 
 def test_a_server_that_hangs_holds_up_nobody(server: Dovecot) -> None:
     begun_s = time.monotonic()
-    place = Place(host="127.0.0.1", port=server.port, user=USER, password=PASSWORD, tls=False)
+    place = Place(host="127.0.0.1", port=server.port, user="ann", password=PASSWORD, tls=False)
     ticks: list[float] = []
 
     def tick() -> None:
@@ -381,5 +381,5 @@ def test_a_server_that_hangs_holds_up_nobody(server: Dovecot) -> None:
         pass
     ticking.kill()
     assert len(ticks) > 1
-    assert max(b - a for a, b in zip(ticks, ticks[1:], strict=False)) < 0.5
+    assert max(b - a for a, b in pairwise(ticks)) < 0.5
     assert time.monotonic() - begun_s < 5

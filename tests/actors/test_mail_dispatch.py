@@ -11,10 +11,16 @@ from prometheus_client import REGISTRY
 from support.dispatch import ACCOUNT, TENANT, Clock, Relay, Transport, content, new, ok
 from support.gateway import eventually, eventually_equal
 
+from signalbox.actors import mail_hand
 from signalbox.actors.mail_dispatcher import MailDispatcher
+from signalbox.actors.mails import Mails
+from signalbox.actors.tenants import Tenants
 from signalbox.actors.transports.smtp.job import SmtpJob, SmtpOutcome
 from signalbox.domain import mail as domain
+from signalbox.domain.mail_account import MailAccount
+from signalbox.domain.mail_content import MailContent
 from signalbox.domain.tenant_config import InDoubt, TenantConfig
+from signalbox.eventstore.journal import Journal
 from signalbox.eventstore.log import EventLog
 
 LABELS = ("tenant_id", "tenant_name", "account_id", "account_name")
@@ -204,6 +210,37 @@ def test_a_slow_account_keeps_no_other_waiting(event_log: EventLog) -> None:
         eventually(lambda: len(transport.jobs) == 620, timeout_s=20)
 
 
+def test_large_mails_are_fetched_a_few_at_a_time(event_log: EventLog, monkeypatch: Any) -> None:  # noqa: ANN401
+    monkeypatch.setattr(mail_hand, "PAGE_OCTETS_MAX", 50_000)
+    monkeypatch.setattr(mail_hand, "OCTETS_MAX", 100_000)
+    door = Flag()
+    with Relay(event_log, Transport(shut={ACCOUNT: door}), in_flight_per_account_max=1) as relay:
+        relay.account()
+        large = MailContent(sender="a@acme.test", to=("b@example.test",), body="x" * 20_000)
+        ids = [f"m-{n:02}" for n in range(20)]
+        relay.add(*(new(one, content=large) for one in ids))
+        eventually(lambda: relay.transport.jobs)
+        gevent.sleep(0.3)
+        door.set()
+        eventually_equal(lambda: relay.transport.ids, ids)
+
+
+def test_mails_that_can_not_be_read_stop_no_other(relay: Relay) -> None:
+    suspended(relay)
+    relay.add(new("m-1"), new("m-2"))
+    stream = domain.stream_of(relay.mails.pk_of(TENANT, "m-1"))
+    with relay.log.pool.connection() as connection:
+        connection.execute(
+            "UPDATE signalbox.stored_events SET state = 'broken' WHERE originator_id = %s",
+            (stream,),
+        )
+    relay.tenants.activate(TENANT, by="test")
+    eventually_equal(lambda: relay.status("m-2"), "sent")
+    with relay.log.pool.connection() as connection:
+        letters = connection.execute("SELECT subject FROM signalbox.dead_letters").fetchall()
+    assert [letter["subject"] for letter in letters] == [stream]
+
+
 def test_no_more_is_sent_at_once_than_account_and_process_may(event_log: EventLog) -> None:
     transport = Transport(delay_s=0.02)
     with Relay(event_log, transport, in_flight_per_account_max=3, in_flight_max=5) as relay:
@@ -215,6 +252,15 @@ def test_no_more_is_sent_at_once_than_account_and_process_may(event_log: EventLo
         eventually(lambda: len(transport.jobs) == 120, timeout_s=15)
         assert transport.most[""] == 5
         assert transport.most["other"] == 3
+
+
+def test_an_account_may_want_less_at_once(event_log: EventLog) -> None:
+    transport = Transport(delay_s=0.01)
+    with Relay(event_log, transport) as relay:
+        relay.account(batch_size=2)
+        relay.add(*(new(f"m-{n}") for n in range(20)))
+        eventually_equal(lambda: len(transport.jobs), 20)
+        assert transport.most[ACCOUNT] == 2
 
 
 def test_a_temporary_failure_is_tried_again_five_times(event_log: EventLog) -> None:
@@ -327,6 +373,24 @@ def test_nothing_of_a_deleted_tenant_is_sent(relay: Relay) -> None:
     relay.account()
     assert relay.add(new("m-1")) == [""]  # Another tenant of the same id has ids of its own.
     eventually_equal(lambda: relay.status("m-1"), "sent")
+
+
+def test_a_tenant_that_comes_again_unheard_loses_no_mail(event_log: EventLog) -> None:
+    with Relay(event_log) as relay:
+        relay.account()
+        relay.add(new("m-0"))
+        eventually_equal(lambda: relay.status("m-0"), "sent")
+        relay.follower.close()  # What follows is news that this relay is not told.
+        other = Journal(event_log)
+        tenants = Tenants(event_log, other)
+        tenants.put(TENANT, TenantConfig(), by="test")
+        tenants.delete(TENANT, by="test")
+        account = MailAccount(account_id=ACCOUNT, host="smtp.test", port=25)
+        tenants.put_account(TENANT, account, by="test")
+        Mails(event_log, other, tenants).add(TENANT, [new("m-1")], by="test")
+        relay.dispatch.run_now(TENANT)
+        eventually_equal(lambda: relay.transport.ids, ["m-0", "m-1"])
+        other.close()
 
 
 def test_the_counters_tell_what_became_of_mails(relay: Relay) -> None:

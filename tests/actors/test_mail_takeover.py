@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import gevent
+import psycopg
 import pytest
 from gevent.event import Event as Flag
 from support.dispatch import ACCOUNT, TENANT, Clock, Relay, Transport, new
@@ -210,3 +211,22 @@ def test_a_limit_holds_while_others_write_to_the_same_mails(event_log: EventLog)
         eventually(lambda: all(relay.status(one) in settled for one in ids), timeout_s=10)
         gevent.sleep(0.2)
         assert 25 <= len(relay.transport.jobs) <= 30
+
+
+def test_broken_connections_lose_nothing_and_send_nothing_twice(
+    event_log: EventLog, database_url: str
+) -> None:
+    with Relay(event_log, Transport(delay_s=0.01), in_flight_per_account_max=5) as relay:
+        relay.account(limit_per_hour=1_000)
+        ids = [f"m-{n}" for n in range(300)]
+        relay.add(*map(new, ids))
+        for sent in (20, 100, 180):
+            eventually(lambda sent=sent: len(relay.transport.jobs) >= sent)  # type: ignore[misc]
+            with psycopg.connect(database_url, autocommit=True) as connection:
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+        eventually(lambda: len(relay.transport.jobs) >= 300, timeout_s=20)
+        eventually_equal(relay.waiting, 0)
+        assert Counter(relay.transport.ids) == Counter(ids)

@@ -145,6 +145,19 @@ def test_inbox_rows_come_and_go_without_events_too(journal: Journal, database_ur
         journal.write(Append(writes=[], inbox=[row]))
 
 
+def test_a_row_that_was_taken_is_gone_but_none_that_came_after_it(
+    journal: Journal, database_url: str
+) -> None:
+    row = InboxRow("link-1", "message", "message-1", due_s=12.5)
+    journal.write(append("message-1", inbox=[row]))
+    ((seq, due_s),) = rows(database_url, "SELECT seq, due_s FROM signalbox.inbox")
+    assert due_s == 12.5
+    journal.write(Append(writes=[], taken=[seq], inbox=[row]))
+    assert inbox(database_url) == ["message-1"]
+    journal.write(Append(writes=[], taken=[seq]))
+    assert inbox(database_url) == ["message-1"]
+
+
 def test_work_that_is_lined_up_again_is_not_lost_to_an_earlier_end(
     journal: Journal, database_url: str
 ) -> None:

@@ -245,3 +245,52 @@ Thanks! The 550 parts are here.
 def octets(text: str) -> bytes:
     """Return a mail as it comes over the wire."""
     return text.replace("\n", "\r\n").encode()
+
+
+ACCEPTED: Final = f"""\
+X-Ricevuta: accettazione
+X-Riferimento-Message-ID: <{PK}@example.com>
+From: posta-certificata@pec.example.it
+To: shop@pec.example.com
+Subject: ACCETTAZIONE: Your order
+Content-Type: multipart/mixed; boundary="pec"
+
+--pec
+Content-Type: text/plain; charset="utf-8"
+
+Ricevuta di accettazione
+
+--pec
+Content-Type: application/xml; name="daticert.xml"
+
+<postacert tipo="accettazione"/>
+--pec--
+"""
+
+DELIVERED: Final = f"""\
+X-Ricevuta: avvenuta-consegna
+X-TipoRicevuta: completa
+From: posta-certificata@pec.example.org
+To: shop@pec.example.com
+Subject: CONSEGNA: Your order
+Content-Type: multipart/mixed; boundary="pec"
+
+--pec
+Content-Type: text/plain; charset="utf-8"
+
+Ricevuta di avvenuta consegna
+
+--pec
+Content-Type: message/rfc822; name="postacert.eml"
+
+{HEADERS}
+Hello Ann
+
+--pec--
+"""
+
+NOT_DELIVERED: Final = (
+    ACCEPTED.replace("X-Ricevuta: accettazione", "X-Ricevuta: errore-consegna")
+    .replace("ACCETTAZIONE:", "AVVISO DI MANCATA CONSEGNA:")
+    .replace("Ricevuta di accettazione", "5.1.1 - indirizzo non valido")
+)

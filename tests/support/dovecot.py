@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 DOVECOT: Final = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 MISSING: Final = "needs an IMAP server: apt-get install dovecot-imapd"
-USER: Final = "bounces@example.com"
 PASSWORD: Final = "pässword"
 START_S: Final = 10.0
 
@@ -66,40 +66,54 @@ service stats {{
 """
 
 
-class Dovecot:
-    """One server; every user has the same password and a mailbox."""
+class Inbox:
+    """The mailbox of one user, with whatever folders are delivered to."""
 
-    def __init__(self, home: Path, port: int, tls_port: int) -> None:
-        self.home = home
-        self.port = port
-        self.tls_port = tls_port
+    def __init__(self, server: Dovecot, user: str) -> None:
+        self.user = user
+        self.port = server.port
+        self._home = server.home
 
-    def deliver(self, *texts: str, folder: str = "INBOX", user: str = USER) -> None:
-        """Put messages into a mailbox."""
-        with self._client(user) as client:
+    def deliver(self, *texts: str, folder: str = "INBOX") -> None:
+        """Put messages into a folder."""
+        with self._client() as client:
             client.create(f'"{folder}"')
             for text in texts:
                 octets = text.replace("\n", "\r\n").encode()
                 status, _ = client.append(f'"{folder}"', "", "", octets)
                 assert status == "OK"
 
-    def unread(self, user: str = USER) -> int:
+    def unread(self) -> int:
         """Return how many messages nobody has seen."""
-        with self._client(user) as client:
+        with self._client() as client:
             client.select("INBOX", readonly=True)
             _, (found,) = client.search(None, "UNSEEN")
             return len(found.split())
 
-    def recreate(self, user: str = USER) -> None:
+    def recreate(self) -> None:
         """Replace the inbox: its UIDs begin anew under another UIDVALIDITY."""
-        time.sleep(1.1)  # noqa: TID251  UIDVALIDITY is in seconds
-        shutil.rmtree(self.home / "mail" / user)
+        time.sleep(1.1)  # UIDVALIDITY is in seconds.
+        shutil.rmtree(self._home / "mail" / self.user)
 
     @contextmanager
-    def _client(self, user: str) -> Iterator[imaplib.IMAP4]:
+    def _client(self) -> Iterator[imaplib.IMAP4]:
         with imaplib.IMAP4("127.0.0.1", self.port, timeout=5) as client:
-            client.authenticate("PLAIN", lambda _: f"\0{user}\0{PASSWORD}".encode())
+            client.authenticate("PLAIN", lambda _: f"\0{self.user}\0{PASSWORD}".encode())
             yield client
+
+
+class Dovecot:
+    """One server; every user there may be has the same password and a mailbox."""
+
+    def __init__(self, home: Path, port: int, tls_port: int) -> None:
+        self.home = home
+        self.port = port
+        self.tls_port = tls_port
+        self._numbers = count(1)
+
+    def inbox(self) -> Inbox:
+        """Return a mailbox that nobody has used."""
+        return Inbox(self, f"bounces{next(self._numbers)}@example.com")
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from signalbox.http.mail_proxy.routes import MailProxy
 from signalbox.projections.mail_views import MailEvent, MailView, SyncStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import falcon
     import falcon.testing
@@ -175,7 +175,8 @@ class FakeMails:
         self._store = store
         self._tenants = tenants
         self.states: dict[tuple[str, str], Mail] = {}
-        self.contents: dict[tuple[str, str], MailContent] = {}
+        self.held: dict[str, MailContent] = {}
+        self.at_once: list[int] = []
         self.histories: dict[tuple[str, str], list[MailEvent]] = {}
         self.synced: dict[str, float] = {}
         self.commands: list[CommandRow] = []
@@ -208,7 +209,9 @@ class FakeMails:
         include_history: bool,
         limit: int | None,
         offset: int,
+        with_contents: bool,
     ) -> Sequence[MailView]:
+        assert not with_contents
         self._store.require()
         views = [
             self._view(key, mail, include_history=include_history)
@@ -217,6 +220,11 @@ class FakeMails:
         ]
         end = None if limit is None else offset + limit
         return sorted(views, key=lambda view: view.priority)[offset:end]
+
+    def contents(self, pks: Sequence[str]) -> Mapping[str, MailContent]:
+        self._store.require()
+        self.at_once.append(len(pks))
+        return {pk: self.held[pk] for pk in pks if pk in self.held}
 
     def tenant_ids(self, *, active_only: bool) -> Sequence[str]:
         self._store.require()
@@ -297,7 +305,7 @@ class FakeMails:
             )  # fmt: skip
         if one.client_id:
             self.happen(key, command)
-            self.contents[key] = one.content
+            self.held[_pk(key)] = one.content
         return Added(one.client_id, reason)
 
     def _view(self, key: tuple[str, str], mail: Mail, *, include_history: bool) -> MailView:
@@ -310,7 +318,7 @@ class FakeMails:
             error_at_s=mail.error_at_s, error=mail.error, retries=mail.retries,
             refused_recipients=mail.refused_recipients, is_pec=mail.is_pec,
             created_at_s=mail.queued_at_s, updated_at_s=mail.queued_at_s,
-            content=self.contents[key], history=history,
+            history=history,
         )  # fmt: skip
 
     def _sync(self, tenant_id: str) -> SyncStatus:

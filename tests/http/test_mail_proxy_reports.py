@@ -1,0 +1,103 @@
+"""What tenants' servers answer to reports, and what is made of it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from signalbox.actors.mail_calls import Wish, sync_url
+from signalbox.domain.mail_content import MailContent
+from signalbox.domain.personal import ERASED
+from signalbox.domain.tenant import Tenant
+from signalbox.http.mail_proxy.reports import DOCUMENTED, ORIGINAL, SyncWording
+from signalbox.projections.mail_views import ReportEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+TENANT = Tenant(tenant_id="acme", exists=True)
+SENT = ReportEvent(
+    tenant_id="acme", pk="pk1", client_id="m1", position=7, kind="sent", at_s=1706000000.75,
+    until_s=0.0, code="250", reason="OK", bounce="", refused_recipients=0,
+)  # fmt: skip
+
+
+class Contents:
+    """The contents of mails by pk."""
+
+    def __init__(self, *to: str) -> None:
+        self._to = to
+
+    def contents(self, pks: Sequence[str]) -> Mapping[str, MailContent]:
+        """Return the same for all, or nothing."""
+        return {pk: MailContent(sender="a@example.com", to=self._to) for pk in pks if self._to}
+
+
+WORDING = SyncWording(Contents("Ann <ann@example.org>, bob@example.org"), DOCUMENTED)
+
+
+@pytest.mark.parametrize(
+    ("answer", "wish"),
+    [
+        (b'{"ok": true, "next_sync_after": 1706003600}', Wish(rest_until_s=1706003600.0)),
+        (b'{"ok": true, "queued": 2}', Wish(has_more=True)),
+        (b'{"sent": 1, "error": 1, "deferred": 0}', Wish()),
+        (b'{"error": ["m1"], "not_found": ["m2"], "queued": 0}', Wish()),
+        (b'{"queued": -1, "next_sync_after": -5}', Wish()),
+        (b'{"queued": "2", "next_sync_after": "soon"}', Wish()),
+        (b'{"queued": true, "next_sync_after": null}', Wish()),
+        (b'{"next_sync_after": 1e300}', Wish()),
+        (b'{"next_sync_after": 1' + b"0" * 4_000 + b"}", Wish()),
+        (b"[1, 2]", Wish()),
+        (b"<html>", Wish()),
+        (b"\xff\xfe", Wish()),
+        (b"[" * 100_000, Wish()),
+        (b"", Wish()),
+    ],
+)
+def test_an_answer_asks_for_what_makes_sense_in_it(answer: bytes, wish: Wish) -> None:
+    assert WORDING.read(answer) == wish
+
+
+def test_a_report_is_written_as_it_is_documented() -> None:
+    assert json.loads(WORDING.body(TENANT, [SENT])) == {
+        "reports": [
+            {
+                "tenant_id": "acme",
+                "id": "m1",
+                "pk": "pk1",
+                "sent_ts": 1706000000.75,
+                "recipient_email": "ann@example.org",
+            }
+        ]
+    }
+    assert json.loads(WORDING.body(TENANT, [])) == {"reports": []}
+
+
+def test_a_tenant_may_want_it_as_the_original_writes_it() -> None:
+    tenant = Tenant(tenant_id="acme", report_format=ORIGINAL)
+    body = json.loads(WORDING.body(tenant, [SENT]))
+    assert body == {"delivery_report": [{"id": "m1", "sent_ts": 1706000000}]}
+    assert WORDING.rest_goes_first(TENANT)
+    assert not WORDING.rest_goes_first(tenant)
+
+
+@pytest.mark.parametrize("contents", [Contents(), Contents(ERASED), Contents("nobody <>")])
+def test_a_recipient_nobody_knows_any_more_is_left_out(contents: Contents) -> None:
+    body = json.loads(SyncWording(contents, DOCUMENTED).body(TENANT, [SENT]))
+    assert "recipient_email" not in body["reports"][0]
+
+
+@pytest.mark.parametrize(
+    ("base", "path", "url"),
+    [
+        ("https://app.example.com", "", "https://app.example.com/mail-proxy/sync"),
+        ("https://app.example.com/", "/proxy_sync", "https://app.example.com/proxy_sync"),
+        ("https://app.example.com/a/", "sync?x=1", "https://app.example.com/a/sync?x=1"),
+    ],
+)
+def test_the_address_is_put_together(base: str, path: str, url: str) -> None:
+    tenant = Tenant(tenant_id="acme", client_base_url=base, client_sync_path=path)
+    assert sync_url(tenant) == url
