@@ -197,8 +197,7 @@ class MailDispatcher(Actor):
         self._over(flight, command_of(outcome, delays_s, in_doubt))
 
     def _over(self, flight: Flight, command: mails.Command) -> None:
-        if not self._flights.over(flight, command, self._board.tenant, self._now_s()):
-            self._land(flight)
+        self._flights.over(flight, command, self._board.tenant, self._now_s())
 
     # what goes out
 
@@ -225,7 +224,8 @@ class MailDispatcher(Actor):
         try:
             result = self._parts.journal.append(append)
         except TenantErased:
-            result = self._parts.journal.append(changes.nothing_leaves(append.fence))
+            self._append(changes, changes.nothing_leaves(append.fence))
+            return
         except Unavailable as error:
             log.warning("mails wait for the store", extra={"error": error.reason})
             gevent.spawn_later(RETRY_S, self._append, changes, append)

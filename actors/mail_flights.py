@@ -76,17 +76,18 @@ class Flights:
         self.free(flight)
         self._abroad.pop(flight.tracked.stream_id, None)
 
-    def decide(self, flight: Flight, command: mails.Command, tenant: Tenant, now_s: float) -> bool:
-        """Decide what happens to it, to be stored with the next append; tell whether anything."""
+    def decide(self, flight: Flight, command: mails.Command, tenant: Tenant, now_s: float) -> None:
+        """Decide what happens to it, to be stored with the next append."""
         events = self.changes.decide(flight, command, now_s)
         tell_operators(tenant, flight.tracked, events)
-        return bool(events)
+        if not events:
+            self.end(flight)
 
-    def over(self, flight: Flight, command: mails.Command, tenant: Tenant, now_s: float) -> bool:
+    def over(self, flight: Flight, command: mails.Command, tenant: Tenant, now_s: float) -> None:
         """Make room for the next, and decide what it came to."""
         self.free(flight)
         flight.stage, flight.command = "over", command
-        return self.decide(flight, command, tenant, now_s)
+        self.decide(flight, command, tenant, now_s)
 
     def take_changes(self) -> MailChanges:
         """Return what was decided since the last time."""

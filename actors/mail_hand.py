@@ -51,6 +51,7 @@ class Hand:
         self._mails_max = mails_max
         self._mails: dict[str, Tracked] = {}
         self.lanes: dict[str, Lane] = {}
+        self._ready: dict[str, Lane] = {}
         self._in_hand: Counter[str] = Counter()
         self._octets = 0
         self._after: dict[str, int] = {}
@@ -144,7 +145,8 @@ class Hand:
         self._octets += tracked.octets
         mail = tracked.mail
         place = (mail.priority, mail.queued_at_s, tracked.seq, tracked.stream_id)
-        heapq.heappush(self.lane(mail.account_id).ready, place)
+        lane = self._ready[mail.account_id] = self.lane(mail.account_id)
+        heapq.heappush(lane.ready, place)
 
     def drop(self, stream_id: str) -> None:
         """Let go of a mail."""
@@ -169,6 +171,8 @@ class Hand:
             if lane is None:
                 return None
             *_, seq, stream_id = heapq.heappop(lane.ready)
+            if not lane.ready:
+                del self._ready[lane.account_id]
             tracked = self._mails.get(stream_id)
             if tracked is not None and tracked.seq == seq:
                 self._turns += 1
@@ -179,8 +183,8 @@ class Hand:
     def _next_lane(self, busy_max: int) -> Lane | None:
         open_lanes = (
             lane
-            for lane in self.lanes.values()
-            if lane.ready and lane.busy < (lane.busy_max or busy_max) and not lane.waits
+            for lane in self._ready.values()
+            if lane.busy < (lane.busy_max or busy_max) and not lane.waits
         )
         return min(open_lanes, key=lambda lane: (lane.ready[0][0], lane.turn), default=None)
 

@@ -7,6 +7,7 @@ must not mind.
 from __future__ import annotations
 
 import logging
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from signalbox.actors.callback_inbox import TROUBLE
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NOTED_EVERY: Final = 50  # messages
+POLL_S: Final = 120.0  # what is not read by then is read at the next poll
 
 
 def take_news(
@@ -41,12 +43,15 @@ def take_news(
     otherwise is logged and left behind.
     """
     taken = uid = 0
+    deadline_s = monotonic() + POLL_S
     with open_mailbox(place, access) as mailbox:
         for uid in mailbox.uids(last_uid(mailbox.uidvalidity), since):
             _take(take, mailbox.fetch(uid), uid)
             taken += 1
             if taken % NOTED_EVERY == 0:
                 note(mailbox.uidvalidity, uid)
+            if monotonic() > deadline_s:
+                break
         if taken % NOTED_EVERY:
             note(mailbox.uidvalidity, uid)
     return taken

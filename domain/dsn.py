@@ -22,11 +22,13 @@ from typing import Final, Literal
 from signalbox.domain.bounce_rules import DEFAULT_RULES, BounceRules
 
 REASON_CHARACTERS_MAX: Final = 500
+HEADER_CHARACTERS_MAX: Final = 4_096
 TEXT_CHARACTERS_MAX: Final = 65_536  # looked at in each part
 PARTS_MAX: Final = 100
 STATUS_TYPES: Final = frozenset(
     {"message/delivery-status", "text/delivery-status", "message/global-delivery-status"}
 )
+ADDRESSEES: Final = ("Delivered-To", "X-Original-To", "Envelope-To", "To")
 FAILED: Final = "failed"
 DELAYED: Final = "delayed"
 
@@ -38,6 +40,7 @@ _CLIENT_HEADER: Final = re.compile(
     r"^[> \t]*X-Genro-Mail-ID:[ \t]*([^\r\n]{1,600})", re.IGNORECASE | re.MULTILINE
 )
 _MESSAGE_ID: Final = re.compile(r"<([A-Za-z0-9_-]{22})@[^<>\s]{1,255}>")
+_TOKEN: Final = re.compile(r"([A-Za-z0-9_-]{22})@")
 _STATUS: Final = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b", re.ASCII)
 _REPLY_CODE: Final = re.compile(r"(?<![\d.])([45]\d\d)(?![\d.])", re.ASCII)
 _SPACES: Final = re.compile(r"\s+")
@@ -48,18 +51,13 @@ _FIELD: Final = re.compile(r"^([A-Za-z-]{1,40}):[ \t]*(.*(?:\n[ \t].*)*)", re.MU
 class Origin:
     """What tells the mail that something is about; "" where nothing does.
 
-    `pk` is ours, `client_id` its client's, `guess` what stands where our key would be if its client
-    gave no Message-ID.
+    `pk` is ours, `client_id` its client's, `guess` what stands where our key may be: before the @
+    of where it came back to, or of the Message-ID that we make where a client gave none.
     """
 
     pk: str = ""
     client_id: str = ""
     guess: str = ""
-
-    @property
-    def is_known(self) -> bool:
-        """True when there is anything to look it up by."""
-        return bool(self.pk or self.client_id or self.guess)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +114,7 @@ def parse(raw: bytes) -> Message:
 def text_of(message: Message, name: str) -> str:
     """Return a header's text, decoded as far as it can be."""
     value = message.get(name, "")
+    value = value[:HEADER_CHARACTERS_MAX] if isinstance(value, str) else value
     try:
         return str(make_header(decode_header(value)))
     except (LookupError, MessageError, ValueError):
@@ -155,7 +154,10 @@ def _client_id(message: Message, texts: list[str]) -> str:
 
 
 def _guess(message: Message, texts: list[str]) -> str:
-    """Return our key as it is in the Message-ID that we make for mails without."""
+    """Return our key as it is in a return path of ours, or in a Message-ID that we made."""
+    for name in ADDRESSEES:
+        if found := _TOKEN.search(text_of(message, name)):
+            return found[1]
     fields = [text_of(message, name) for name in ("In-Reply-To", "References")]
     inner = [text_of(part, "Message-ID") for part in list(_parts(message))[1:]]
     return next(filter(None, map(guess_in, (*fields, *inner, *texts))), "")

@@ -134,6 +134,8 @@ def _messages(client: MailClient, given: argparse.Namespace) -> Told:
         tenant_id=given.tenant,
         active_only=given.active,
         include_history=given.history,
+        limit=given.limit,
+        offset=given.offset,
     )
     return shown.mails(answer, f"Mails of {given.tenant}")
 
@@ -208,14 +210,19 @@ def _command_log(client: MailClient, given: argparse.Namespace) -> Told:
         "until_ts": bodies.moment("--until", given.until),
     }
     if given.export:
-        return _exported(client, query)
+        return _exported(client, query, as_lines=not given.json)
     answer = client.get("command-log", **query, endpoint_filter=given.endpoint, limit=given.limit)
     return shown.listed(answer, "Commands, oldest first", shown.COMMANDS, answer["commands"])
 
 
-def _exported(client: MailClient, query: Mapping[str, object]) -> Told:
-    lines = client.text("GET", ("command-log", "export"), query).splitlines()
-    return Told([json.loads(line) for line in lines], alone="\n".join(lines))
+def _exported(client: MailClient, query: Mapping[str, object], *, as_lines: bool) -> Told:
+    """Print what may be more than fits into memory while it comes."""
+    if not as_lines:
+        return Told(client.get("command-log", "export", format="json", **query))
+    sys.stdout.flush()
+    client.copy(sys.stdout.buffer, "command-log", "export", **query)
+    sys.stdout.buffer.flush()
+    return Told(None)
 
 
 CALLS: Final[Mapping[str, Call]] = {

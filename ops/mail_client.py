@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from http import HTTPStatus
+from http.client import HTTPException, IncompleteRead
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from http.client import HTTPResponse
+    from typing import BinaryIO
 
 PREFIX: Final = "/mailproxy/v1"  # at the root other surfaces have names of it, too
 CALL_TIMEOUT_S: Final = 60.0
@@ -64,6 +69,13 @@ class MailClient:
         """Remove something. Raises: `MailRefused`."""
         return _read(self.text("DELETE", path, query))
 
+    def copy(self, out: BinaryIO, *path: str, **query: object) -> None:
+        """Write an answer to `out` while it comes. Raises: `MailRefused`."""
+        with self._answer("GET", path, query) as response:
+            shutil.copyfileobj(response, out)
+            if response.length:  # That reader does not mind an end before the end.
+                raise IncompleteRead(b"", response.length)
+
     def text(
         self,
         method: str,
@@ -72,6 +84,17 @@ class MailClient:
         body: Mapping[str, object] | None = None,
     ) -> str:
         """Return the body of a good answer as it came. Raises: `MailRefused`."""
+        with self._answer(method, path, query, body) as response:
+            return response.read().decode(errors="replace")
+
+    @contextmanager
+    def _answer(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        query: Mapping[str, object],
+        body: Mapping[str, object] | None = None,
+    ) -> Iterator[HTTPResponse]:
         request = urllib.request.Request(  # noqa: S310  it begins with http
             self._address(path, query),
             data=None if body is None else json.dumps(body).encode(),
@@ -80,14 +103,15 @@ class MailClient:
         )
         try:
             with self._opener.open(request, timeout=CALL_TIMEOUT_S) as response:
-                content: bytes = response.read()
+                yield response
         except urllib.error.HTTPError as error:
             raise MailRefused(_refusal(error.code, error.read()), error.code) from None
         except urllib.error.URLError as error:
             raise MailRefused(f"{self._url}: {error.reason}") from None
-        except (OSError, ValueError) as error:
+        except BrokenPipeError:
+            raise  # Whoever reads what is copied has seen enough.
+        except (OSError, ValueError, HTTPException) as error:
             raise MailRefused(f"{self._url}: {error}") from None
-        return content.decode(errors="replace")
 
     def _address(self, path: tuple[str, ...], query: Mapping[str, object]) -> str:
         asked = {name: _word(value) for name, value in query.items() if value is not None}

@@ -180,6 +180,8 @@ def _add_messages(messages: _Below) -> None:
     every = messages.of_tenant("list", "all of a tenant's")
     every.add_argument("--active", action="store_true", help="those that wait")
     every.add_argument("--history", action="store_true", help="with what became of them")
+    every.add_argument("--limit", type=int, metavar="N", help="(all)")
+    every.add_argument("--offset", type=int, metavar="N", help="so many are passed over")
     gone = messages.of_tenant("delete", "forget them, sent or not")
     gone.add_argument("ids", nargs="+", metavar="ID")
     old = messages.of_tenant("cleanup", "forget those that were reported long ago")

@@ -14,6 +14,7 @@ from signalbox.actors.mail_calls import ClientCalls
 from signalbox.actors.mail_dispatch import DispatchLimits, MailDispatchers
 from signalbox.actors.mail_reports import REPORTED_EVENTS, MailReports
 from signalbox.actors.mail_retention import MailRetention
+from signalbox.actors.mail_return_path import ComingBack
 from signalbox.actors.mail_sync import Syncing
 from signalbox.actors.mail_warmth import Warmth
 from signalbox.actors.pec_receipts import PecParts, PecReceipts
@@ -60,7 +61,7 @@ class MailRelay:
             event_log,
             journal,
             tenants,
-            self._transport,
+            ComingBack(self._transport, self._mail.instance),
             Warmth(self._warmups.gate, self._warmups.groupings),
             DispatchLimits(
                 in_flight_per_account_max=given.in_flight_per_account_max,

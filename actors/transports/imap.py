@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import gevent
+
 from signalbox.actors.transports.outside import NotOutside, Unresolved
 
 if TYPE_CHECKING:
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 
     from signalbox.actors.transports.outside import Outside
 
-TIMEOUT_S: Final = 30.0  # for a connection, and for each answer
+TIMEOUT_S: Final = 30.0  # without an octet
+ANSWER_S: Final = 120.0  # for a whole answer, however slowly it comes
+LOGOUT_S: Final = 5.0
 MESSAGE_OCTETS_MAX: Final = 1_048_576  # what a bounce says is at its beginning
 WINDOW_UIDS: Final = 10_000
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -116,7 +120,7 @@ def open_mailbox(place: Place, access: Access = ANYWHERE) -> Iterator[Mailbox]:
             raise MailboxAway("there is no such folder")
         yield Mailbox(client)
     finally:
-        with suppress(imaplib.IMAP4.error, OSError):
+        with suppress(imaplib.IMAP4.error, OSError), gevent.Timeout(LOGOUT_S, False):  # noqa: FBT003
             client.logout()
 
 
@@ -135,7 +139,8 @@ class _Client(imaplib.IMAP4):
 def _told() -> Iterator[None]:
     """Tell what went wrong; a server's words may be octets."""
     try:
-        yield
+        with gevent.Timeout(ANSWER_S, MailboxAway("no answer in time")):
+            yield
     except _TROUBLE as error:
         said = error.args[0] if error.args else str(error)
         reason = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(error)

@@ -11,6 +11,7 @@ from gevent.event import Event as Flag
 from support.dispatch import ACCOUNT, TENANT, Clock, Relay, Transport, new
 from support.gateway import eventually, eventually_equal
 
+from signalbox.actors.transports.smtp.job import SmtpJob, SmtpOutcome
 from signalbox.domain import mail as domain
 from signalbox.domain.tenant_config import InDoubt, TenantConfig
 from signalbox.eventstore.log import EventLog
@@ -230,3 +231,25 @@ def test_broken_connections_lose_nothing_and_send_nothing_twice(
         eventually(lambda: len(relay.transport.jobs) >= 300, timeout_s=20)
         eventually_equal(relay.waiting, 0)
         assert Counter(relay.transport.ids) == Counter(ids)
+
+
+def test_a_tenant_that_is_deleted_while_its_mail_is_sent_leaves_nothing(
+    event_log: EventLog,
+) -> None:
+    door = Flag()
+    refused = {"c@example.test": (550, "no such user")}
+
+    def answer(job: SmtpJob) -> SmtpOutcome:
+        return SmtpOutcome(key=job.key, result="sent", code=250, reason="ok", refused=refused)
+
+    with Relay(event_log, Transport(answer, shut={ACCOUNT: door})) as relay:
+        relay.tenants.put(TENANT, TenantConfig(), by="test")
+        relay.account()
+        relay.add(new("m-1"))
+        eventually(lambda: relay.transport.jobs)
+        relay.tenants.delete(TENANT, by="test")
+        door.set()
+        eventually_equal(relay.waiting, 0)
+        relay.account()
+        assert relay.add(new("m-2")) == [""]
+        eventually_equal(lambda: relay.status("m-2"), "sent")

@@ -3,7 +3,9 @@
 from datetime import UTC, date
 from typing import Any
 
+import gevent
 import pytest
+from gevent.event import Event as Flag
 from support.dispatch import TENANT, Clock, Relay, Transport, new
 from support.gateway import eventually, eventually_equal
 
@@ -18,11 +20,13 @@ from signalbox.domain.ip_pool import IpPool
 from signalbox.domain.mail_content import MailContent
 from signalbox.domain.ramp import Schedule
 from signalbox.domain.sending_day import Outcome
+from signalbox.eventstore.errors import Unavailable
 from signalbox.eventstore.log import EventLog
 
 IP = "192.0.2.1"
 OTHER = "192.0.2.2"
 POOL = IpPool(name="main", ips=(IP, OTHER))
+STRICT = IpPool(name="strict", ips=(IP,), policy="fail")
 
 
 class Warming:
@@ -37,7 +41,7 @@ class Warming:
     def _make(self, relay: Relay) -> Warmth:
         self.ips = SendingIps(relay.log, relay.journal)
         self.days = SendingDays(relay.log, relay.journal)
-        self.gate = WarmupGate(self.ips, self.days, [POOL], zone=UTC, now=relay.clock)
+        self.gate = WarmupGate(self.ips, self.days, [POOL, STRICT], zone=UTC, now=relay.clock)
         groupings = Groupings(look_up=lambda _: Found((), 300))
         return Warmth(self.gate, groupings, relay.clock)
 
@@ -177,3 +181,129 @@ def test_the_limits_of_an_account_and_its_warm_up_both_count(warming: Warming) -
     relay.add(*(new(f"m-{n}", content=to("b@gmail.com")) for n in range(4)))
     eventually(lambda: all(relay.status(f"m-{n}") in {"sent", "deferred"} for n in range(4)))
     assert len(relay.transport.jobs) == 2
+
+
+def test_a_pool_gives_the_address_that_takes_all_groupings_of_a_mail(warming: Warming) -> None:
+    relay = warming.relay
+    warming.warm_up(IP, "&gmail", 2400)  # It takes gmail first, and nothing else.
+    relay.account(ip_pool="main")
+    relay.add(new("m-1", content=to("b@gmail.com", "c@gmail.com", "d@example.org")))
+    eventually_equal(lambda: relay.status("m-1"), "sent")
+    assert [job.source_ip for job in relay.transport.jobs] == [OTHER]
+    eventually_equal(lambda: warming.used(IP, "&gmail"), 0)
+
+
+def test_a_mail_for_more_than_there_is_room_for_waits_whole(warming: Warming) -> None:
+    relay = warming.relay
+    warming.warm_up(IP, "&gmail", 24)
+    relay.account("one", source_ip=IP)
+    relay.account("pool", ip_pool="main")
+    many = to(*(f"b{n}@gmail.com" for n in range(20)))
+    relay.add(new("m-1", account_id="one", content=many))
+    eventually_equal(lambda: relay.status("m-1"), "deferred")
+    assert relay.events("m-1")[-1].reason == "warmup: no room for all of &gmail"  # type: ignore[union-attr]
+    relay.add(new("m-2", account_id="pool", content=many))
+    eventually_equal(lambda: relay.status("m-2"), "sent")
+    assert [job.source_ip for job in relay.transport.jobs] == [OTHER]
+    assert warming.used(IP, "&gmail") == 0
+
+
+@pytest.mark.parametrize(
+    ("pool", "reason"),
+    [("strict", "warmup: NO_IPS"), ("ghost", "warmup: no pool of addresses ghost")],
+)
+def test_a_mail_that_no_address_will_ever_take_fails(
+    warming: Warming, pool: str, reason: str
+) -> None:
+    relay = warming.relay
+    warming.warm_up(IP, "&gmail", 2400)
+    relay.account(ip_pool=pool)
+    relay.add(new("m-1", content=to("c@example.org")))
+    eventually_equal(lambda: relay.status("m-1"), "error")
+    assert relay.events("m-1")[-1] == domain.MailFailed(0, reason)
+
+
+def test_a_gate_that_can_not_be_asked_is_asked_again(warming: Warming) -> None:
+    relay = warming.relay
+    reserve = warming.gate.reserve
+
+    def away(*_: Any, **__: Any) -> Any:  # noqa: ANN401
+        warming.gate.reserve = reserve  # type: ignore[method-assign]
+        raise Unavailable("store is away")
+
+    warming.gate.reserve = away  # type: ignore[method-assign]
+    warming.warm_up(IP, "&gmail", 2400)
+    relay.account(source_ip=IP, limit_per_hour=1)
+    relay.add(new("m-1", content=to("b@gmail.com")))
+    eventually_equal(lambda: relay.status("m-1"), "sent")
+    deferrals = [one for one in relay.events("m-1") if isinstance(one, domain.MailDeferred)]
+    assert [one.reason for one in deferrals] == ["warmup: not known"]
+    assert not deferrals[0].retry
+
+
+def test_mails_that_are_asked_for_while_the_relay_leaves_stay(warming: Warming) -> None:
+    relay, door = warming.relay, Flag()
+    reserve = warming.gate.reserve
+
+    def slowly(*args: Any, **more: Any) -> Any:  # noqa: ANN401
+        door.wait()
+        return reserve(*args, **more)
+
+    warming.gate.reserve = slowly  # type: ignore[method-assign]
+    warming.warm_up(IP, "&gmail", 2400)
+    relay.account(source_ip=IP)
+    relay.add(new("m-1", content=to("b@gmail.com")))
+    eventually(lambda: relay.dispatch.running)
+    gevent.sleep(0.2)
+    closing = gevent.spawn(relay.dispatch.close, 5.0)
+    gevent.sleep(0.1)
+    door.set()
+    closing.join()
+    assert relay.transport.ids == []
+    assert relay.status("m-1") == "deferred"
+    eventually_equal(lambda: warming.used(IP, "&gmail"), 0)
+
+
+def test_what_was_refused_because_of_the_address_is_told_as_such(warming: Warming) -> None:
+    relay = warming.relay
+    relay.transport.answer = lambda job: SmtpOutcome(
+        key=job.key,
+        result="permanent",
+        code=550,
+        reason="(550, '5.7.1 blocked') (SMTP 550)",
+        reached_mail_from=True,
+    )
+    warming.warm_up(IP, "&gmail", 2400)
+    relay.account(source_ip=IP)
+    relay.add(new("m-1", content=to("b@gmail.com")))
+    told = Outcome(attempted=1, bounced=1, blocked=1)
+    eventually_equal(lambda: warming.outcome(IP, "&gmail"), told)
+
+
+def test_recipients_that_were_refused_among_others_bounced(warming: Warming) -> None:
+    relay = warming.relay
+    relay.transport.answer = lambda job: SmtpOutcome(
+        key=job.key,
+        result="sent",
+        code=250,
+        reason="ok",
+        refused={"c@gmail.com": (550, "no such user")},
+        reached_mail_from=True,
+    )
+    warming.warm_up(IP, "&gmail", 2400)
+    relay.account(source_ip=IP)
+    relay.add(new("m-1", content=to("b@gmail.com", "c@gmail.com")))
+    told = Outcome(attempted=2, delivered=1, bounced=1)
+    eventually_equal(lambda: warming.outcome(IP, "&gmail"), told)
+
+
+def test_a_mail_nobody_knows_of_counts_as_attempted(warming: Warming) -> None:
+    relay = warming.relay
+    relay.transport.answer = lambda job: SmtpOutcome(
+        key=job.key, result="in_doubt", reason="connection lost", reached_mail_from=True
+    )
+    warming.warm_up(IP, "&gmail", 2400)
+    relay.account(source_ip=IP)
+    relay.add(new("m-1", content=to("b@gmail.com")))
+    eventually_equal(lambda: warming.outcome(IP, "&gmail"), Outcome(attempted=1))
+    assert relay.status("m-1") == "deferred"

@@ -66,6 +66,11 @@ def test_what_only_the_original_would_have_sent_is_known_by_its_clients_id() -> 
     assert (origin.pk, origin.client_id) == ("", "store@uuid-1")
 
 
+def test_the_address_it_came_back_to_may_hold_our_key() -> None:
+    text = f"From: mailer-daemon@example.org\nDelivered-To: bounces+{PK}@example.com\n\nNo.\n"
+    assert bounce_of(text).origin == Origin(guess=PK)
+
+
 def test_a_key_that_can_be_none_is_not_taken_for_one() -> None:
     assert bounce_of(POSTFIX.replace(PK, "../../etc")).origin == Origin(client_id="store@uuid-1")
 

@@ -55,6 +55,9 @@ def test_every_command_does_something() -> None:
         ("accounts delete acme smtp1", "DELETE /account/smtp1?tenant_id=acme", None),
         ("messages list acme --history",
          "GET /messages?tenant_id=acme&active_only=false&include_history=true", None),
+        ("messages list acme --active --limit 5 --offset 10",
+         "GET /messages?tenant_id=acme&active_only=true&include_history=false&limit=5&offset=10",
+         None),
         ("messages delete acme m-1 m-2", "POST /commands/delete-messages?tenant_id=acme",
          {"ids": ["m-1", "m-2"]}),
         ("messages cleanup acme", "POST /commands/cleanup-messages?tenant_id=acme", {}),
@@ -250,6 +253,15 @@ def test_without_a_token_none_is_shown_and_another_variable_may_have_it(
     assert mail.proxy.tokens == [None, "k-1"]
     monkeypatch.setenv("ACME_KEY", "k\n1")
     assert "no token has" in mail.refusal("run-now --token-env ACME_KEY")
+
+
+@pytest.mark.parametrize("line", ["tenants show acme", "command-log --export"])
+def test_an_answer_that_breaks_off_is_told(
+    mail: Mail, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    mail.proxy.length = 100
+    assert main(["mail", *line.split(), "--url", mail.proxy.url]) == 2
+    assert "88 more expected" in capsys.readouterr().err
 
 
 def test_nobody_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

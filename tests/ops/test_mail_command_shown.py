@@ -44,12 +44,15 @@ def test_programs_get_the_answer_as_it_came(mail: Mail) -> None:
     assert json.loads(mail("tenants list --json")) == answer
 
 
-def test_the_export_is_printed_line_by_line(mail: Mail) -> None:
+def test_the_export_is_printed_line_by_line_or_as_one_answer(mail: Mail) -> None:
     lines = '{"endpoint":"addTenant"}\n{"endpoint":"addMessages"}\n'
     mail.proxy.answers = {"GET /command-log/export": (200, lines)}
-    assert mail("command-log --export") == lines
-    exported = [{"endpoint": "addTenant"}, {"endpoint": "addMessages"}]
+    assert mail("command-log --export --since 5") == lines
+    exported = {"ok": True, "commands": [{"endpoint": "addTenant"}]}
+    mail.proxy.answers = {"GET /command-log/export": (200, exported)}
     assert json.loads(mail("command-log --export --json")) == exported
+    asked = [line for line, _ in mail.asked]
+    assert asked == [f"GET /command-log/export?{query}" for query in ("since_ts=5", "format=json")]
 
 
 def test_how_tenants_are_told_is_shown_with_times(mail: Mail) -> None:

@@ -28,6 +28,7 @@ class Proxy(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers: dict[str, Answer] = {}
         self.asked: list[tuple[str, Any]] = []
+        self.length = 0
         self.paths: list[str] = []
         self.tokens: list[str | None] = []
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
@@ -57,6 +58,8 @@ class Handler(BaseHTTPRequestHandler):
         self.server.tokens.append(self.headers["X-API-Token"])
         status, answer = self.server.answers.get(line.partition("?")[0], (200, {"ok": True}))
         self.send_response(status)
+        if self.server.length:
+            self.send_header("Content-Length", str(self.server.length))
         self.send_header("Location", f"{self.server.url}/elsewhere")
         self.end_headers()
         self.wfile.write(
