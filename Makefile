@@ -5,7 +5,10 @@ BIN := .venv/bin
 LINKS := $(addprefix .src/signalbox/,actors domain eventstore http ops projections)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench autobahn clean
+# About half of the time that all tests take.
+FIRST := tests/http tests/domain tests/eventstore tests/peers tests/test_architecture.py
+
+.PHONY: help setup run test test-first test-second check bench autobahn clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -15,8 +18,14 @@ setup: .venv/.installed $(LINKS)  ## Install everything into .venv
 run: setup  ## Start everything, with a demo SMSC and one SMS to it; Ctrl-C stops it
 	@$(BIN)/signalbox up --demo
 
-test: setup  ## Run the whole test suite
-	$(BIN)/pytest
+test: setup  ## Run the whole test suite, its two halves at the same time
+	@$(MAKE) --no-print-directory --output-sync=target --jobs=2 test-first test-second
+
+test-first: setup
+	$(BIN)/pytest $(FIRST)
+
+test-second: setup
+	$(BIN)/pytest $(addprefix --ignore=,$(FIRST))
 
 check: setup  ## Run what needs no test: format, lint, types, imports
 	$(BIN)/ruff format --check

@@ -2,9 +2,11 @@
 
     <storage>/<day it may go, yyyymmdd>/<token nobody guesses>/<name>
         ▲ file://… below the operator's folder                       │
+        │ s3://bucket/prefix on the operator's server                │
         └───────────── <public base URL>/<the same path> ◀───────────┘
 
-What is past its day is removed once an hour. A web server of the operator's gives the files out.
+What is past its day is removed once an hour. A web server of the operator's gives the files out;
+an S3 server does so itself where there is no public base URL, for as long as it can promise to.
 """
 
 from __future__ import annotations
@@ -23,11 +25,15 @@ from urllib.parse import quote
 
 import gevent
 
+from signalbox.actors.object_files import LINK_LIFETIME_MAX, S3, place_of
+from signalbox.actors.object_files import remove_past as remove_past_objects
 from signalbox.actors.transports.smtp.transport import Unattached
+from signalbox.eventstore.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from signalbox.actors.object_files import Objects
     from signalbox.actors.transports.smtp.message import File
     from signalbox.domain.mail_content import MailContent
     from signalbox.domain.tenant_config import LargeFiles
@@ -46,24 +52,40 @@ _END_OF_HTML: Final = re.compile(r"</body\s*>", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A file that lies somewhere else now."""
+    """A file that lies somewhere else now; `until` is told where the link ends before the file."""
 
     name: str
     octets: int
     url: str
+    until: datetime | None = None
 
     @property
     def text(self) -> str:
-        """Name and size."""
-        return f"{self.name} ({self.octets / MB:.1f} MB)"
+        """Name and size, and when the link ends."""
+        size = f"{self.octets / MB:.1f} MB"
+        until = f", until {self.until:%Y-%m-%d %H:%M} UTC" if self.until else ""
+        return f"{self.name} ({size}{until})"
 
 
 class LargeFileStore:
-    """See the module. `root` is the folder below which tenants may have files put; None: none."""
+    """See the module.
 
-    def __init__(self, root: Path | None) -> None:
+    `root` is the folder below which tenants may have files put; None: none. `objects` is an S3
+    server, or the reason why there is none. `wishes` tells where tenants have files put; what was
+    told once is swept for as long as this process lives.
+    """
+
+    def __init__(
+        self,
+        root: Path | None,
+        objects: Objects | str = "no S3 server",
+        wishes: Callable[[], Iterable[LargeFiles]] = tuple,
+    ) -> None:
         self._root = root
-        self._sweeping = gevent.spawn(self._sweep) if root is not None else None
+        self._objects = objects
+        self._wishes = wishes
+        self._used: set[str] = set()
+        self._sweeping = gevent.spawn(self._sweep)
 
     def placed(
         self, mail: MailContent, files: Sequence[File], wanted: LargeFiles
@@ -82,8 +104,7 @@ class LargeFileStore:
 
     def close(self) -> None:
         """Sweep no more."""
-        if self._sweeping is not None:
-            self._sweeping.kill()
+        self._sweeping.kill()
 
     def remove_past(self, today: date) -> int:
         """Remove what may go, and return how many days that were."""
@@ -102,14 +123,28 @@ class LargeFileStore:
         day = datetime.now(UTC).date() + timedelta(days=ttl_days)
         token = secrets.token_urlsafe(TOKEN_OCTETS)
         path = f"{day:%Y%m%d}/{token}/{_UNSAFE.sub('_', file.name).strip('. ') or 'file'}"
+        if wanted.storage_url.startswith(S3):
+            return self._put_object(file, wanted, path, ttl_days)
         if not wanted.public_base_url:
             raise Unattached("large files have no public_base_url")
         try:
             self._write(wanted.storage_url, path, file.content)
         except OSError as error:
             raise Unattached("a large file can't be stored now", temporary=True) from error
-        url = f"{wanted.public_base_url.rstrip('/')}/{quote(path)}"
-        return Link(file.name, len(file.content), url)
+        return Link(file.name, len(file.content), _public(wanted, path))
+
+    def _put_object(self, file: File, wanted: LargeFiles, path: str, ttl_days: int) -> Link:
+        place = place_of(wanted.storage_url)
+        if isinstance(self._objects, str):
+            raise Unattached(self._objects)
+        key = place.prefix + path
+        self._objects.put(place.bucket, key, file.content)
+        self._used.add(wanted.storage_url)
+        if wanted.public_base_url:
+            return Link(file.name, len(file.content), _public(wanted, path))
+        lifetime = min(timedelta(days=ttl_days), LINK_LIFETIME_MAX)
+        url = self._objects.link(place.bucket, key, lifetime)
+        return Link(file.name, len(file.content), url, datetime.now(UTC) + lifetime)
 
     def _write(self, storage_url: str, path: str, content: bytes) -> None:
         target = self._folder(storage_url) / path
@@ -123,9 +158,34 @@ class LargeFileStore:
             raise Unattached("large files can't be stored there")
         return folder.resolve()
 
+    def remove_past_objects(self, today: date) -> int:
+        """Remove objects that may go, and return how many; what can't be done now waits."""
+        removed = 0
+        for storage_url in self._known_storages():
+            try:
+                if isinstance(self._objects, str):
+                    raise Unattached(self._objects)
+                removed += remove_past_objects(self._objects, place_of(storage_url), today)
+            except Unattached as error:
+                log.warning("large files on S3 are no use", extra={"reason": str(error)})
+        return removed
+
+    def _known_storages(self) -> set[str]:
+        try:
+            wishes = list(self._wishes())
+        except Unavailable as error:
+            log.warning("old large files wait", extra={"reason": error.reason})
+            wishes = []
+        rewriting = (one for one in wishes if one.action == "rewrite")
+        self._used |= {one.storage_url for one in rewriting if one.storage_url.startswith(S3)}
+        return set(self._used)
+
     def _sweep(self) -> None:
         while True:
-            gevent.get_hub().threadpool.apply(self.remove_past, (datetime.now(UTC).date(),))
+            today = datetime.now(UTC).date()
+            if self._root is not None:
+                gevent.get_hub().threadpool.apply(self.remove_past, (today,))
+            self.remove_past_objects(today)
             gevent.sleep(SWEEP_S)
 
 
@@ -141,6 +201,10 @@ def with_links(mail: MailContent, links: Sequence[Link]) -> str:
     ends = list(_END_OF_HTML.finditer(mail.body))
     at = ends[-1].start() if ends else len(mail.body)
     return mail.body[:at] + added + mail.body[at:]
+
+
+def _public(wanted: LargeFiles, path: str) -> str:
+    return f"{wanted.public_base_url.rstrip('/')}/{quote(path)}"
 
 
 def _too_large(file: File, max_size_mb: float) -> str:

@@ -11,6 +11,7 @@ from signalbox.actors.callback_parts import Sending
 from signalbox.actors.callback_senders import CallbackSenders
 from signalbox.actors.transports.callbacks import Poster
 from signalbox.actors.transports.outside import Outside
+from signalbox.actors.transports.trust import trusting
 from signalbox.actors.webhooks import WEBHOOK_EVENTS, Webhooks
 from signalbox.domain.callback import Patience
 from signalbox.domain.webhook import owner_of
@@ -55,7 +56,7 @@ class Callbacks:
             Outside(limits.allowed_networks),
             connect_timeout_s=limits.connect_timeout_s,
             timeout_s=limits.timeout_s,
-            tls_ca_file=limits.tls_ca_file,
+            tls=trusting(limits.tls_ca_file),
         )
         sending = Sending(
             log=event_log,

@@ -22,12 +22,13 @@ from signalbox.actors.sending_ips import SENDING_IP_EVENTS
 from signalbox.actors.transports.callbacks import Poster
 from signalbox.actors.transports.imap import Access
 from signalbox.actors.transports.outside import Outside
+from signalbox.actors.transports.trust import trusting
 from signalbox.domain.sync import Rhythm
 from signalbox.eventstore.errors import Unavailable
 from signalbox.http.mail_proxy.reports import SyncWording
 from signalbox.ops.mail import BY, Mail
 from signalbox.ops.mail_reads import MailReads
-from signalbox.ops.mail_transport import transport_of, trusting
+from signalbox.ops.mail_transport import transport_of
 from signalbox.ops.warmup import Warmups
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class MailRelay:
         reads = MailReads(
             self._mail.models, lambda: journal.last_position, settings.projector.read_wait_s
         )
-        self._transport = transport_of(given, tenants)
+        self._transport = transport_of(given, tenants, reads.tenant_ids)
         self._dispatchers = MailDispatchers(
             event_log,
             journal,

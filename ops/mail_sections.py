@@ -1,6 +1,6 @@
 """The section of the configuration file about mail; `signalbox.example.toml` explains it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
@@ -12,6 +12,8 @@ from signalbox.ops.sections import (
     WholeSeconds,
     require_networks,
 )
+
+S3_ENDPOINT: Final = r"^(https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?)?$"
 
 
 class Mail(Section, frozen=True):
@@ -51,6 +53,10 @@ class Mail(Section, frozen=True):
     cache_folder_octets_max: CountOrNone = 536_870_912
     cache_folder_ttl_s: Seconds = 86_400.0
     large_files_root: str = ""
+    s3_endpoint: Annotated[str, Meta(pattern=S3_ENDPOINT)] = ""
+    s3_region: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$")] = "us-east-1"
+    s3_access_key: str = ""
+    s3_secret_key: str = ""
     bounce_rules: str = ""
     pec_poll_interval_s: Seconds = 60.0
     pec_acceptance_s: Seconds = 1_800.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,18 +16,26 @@ from signalbox.actors.transports.outside import Outside
 from signalbox.actors.transports.smtp.connecting import Means, Patience, connect, only_to
 from signalbox.actors.transports.smtp.sessions import Sessions
 from signalbox.actors.transports.smtp.transport import SmtpTransport
+from signalbox.actors.transports.trust import trusting
 from signalbox.domain.tenant import TenantDeleted
+from signalbox.ops.mail_objects import objects_of
 
 if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterable
+
     from signalbox.actors.tenants import Tenants
+    from signalbox.domain.tenant_config import LargeFiles
     from signalbox.ops.mail_sections import Mail
 
 NAME_S: Final = 2.0
 NOWHERE: Final = "[127.0.0.1]"  # RFC 5321, 4.1.3: for who has no name
 
 
-def transport_of(settings: Mail, tenants: Tenants) -> SmtpTransport:
-    """Return what a relay sends mails with."""
+def transport_of(
+    settings: Mail, tenants: Tenants, tenant_ids: Callable[[], Iterable[str]] = tuple
+) -> SmtpTransport:
+    """Return what a relay sends mails with; `tenant_ids` tells whose old files are removed."""
     tls = trusting(settings.tls_ca_file)
     patience = Patience(
         connect_s=settings.connect_timeout_s,
@@ -48,13 +55,18 @@ def transport_of(settings: Mail, tenants: Tenants) -> SmtpTransport:
     )
     return SmtpTransport(
         sessions,
-        attachments_of(settings, tenants, tls),
+        attachments_of(settings, tenants, tenant_ids, tls),
         per_account_max=settings.in_flight_per_account_max,
         mails_max=settings.in_flight_max,
     )
 
 
-def attachments_of(settings: Mail, tenants: Tenants, tls: ssl.SSLContext) -> Attachments:
+def attachments_of(
+    settings: Mail,
+    tenants: Tenants,
+    tenant_ids: Callable[[], Iterable[str]],
+    tls: ssl.SSLContext,
+) -> Attachments:
     """Return what fetches attachments; what was kept of a tenant goes with it."""
     cache = AttachmentCache(
         CacheLimits(
@@ -84,16 +96,13 @@ def attachments_of(settings: Mail, tenants: Tenants, tls: ssl.SSLContext) -> Att
             gevent.spawn(cache.forget, tenant_id)
 
     tenants.on_change(changed)
-    large_files = LargeFileStore(_folder(settings.large_files_root))
+    def wishes() -> Iterable[LargeFiles]:
+        return (tenants.known(tenant_id).large_files for tenant_id in tenant_ids())
+
+    large_files = LargeFileStore(
+        _folder(settings.large_files_root), objects_of(settings, tls), wishes
+    )
     return Attachments(tenants, fetcher, cache, large_files, limits)
-
-
-def trusting(ca_file: str) -> ssl.SSLContext:
-    """Return what TLS takes for proven: the system's certificates and those of a file."""
-    tls = ssl.create_default_context()
-    if ca_file:
-        tls.load_verify_locations(ca_file)
-    return tls
 
 
 def name_of_this_machine() -> str:

@@ -30,6 +30,8 @@ HIDDEN: Final = frozenset(
         "admin_api_key",
         "api_keys",
         "api_token",
+        "s3_access_key",
+        "s3_secret_key",
         "license_key",
         "password",
         "secret_key",

@@ -95,6 +95,8 @@ ENVIRONMENT: Final[tuple[tuple[str, type[Section], str], ...]] = (
     ("LOG_FORMAT", Log, "format"),
     ("WARMUP_API_KEYS", Warmup, "api_keys"),
     ("MAIL_API_TOKEN", Mail, "api_token"),
+    ("MAIL_S3_ACCESS_KEY", Mail, "s3_access_key"),
+    ("MAIL_S3_SECRET_KEY", Mail, "s3_secret_key"),
 )
 
 

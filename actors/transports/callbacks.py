@@ -23,6 +23,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from signalbox.actors.transports.outside import NotOutside, Unresolved
+from signalbox.actors.transports.trust import trusting
 from signalbox.domain.webhook import Url, read_url
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Poster:
     """Posts callbacks. `timeout_s` bounds all of a request, whatever the other side does.
 
     What is answered is read if it has at most `answer_octets_max`; else it is none. `tls` says what
-    is trusted, else the certificates in `tls_ca_file`, or the system's.
+    is trusted; None: the system's certificates.
     """
 
     def __init__(
@@ -98,7 +99,6 @@ class Poster:
         *,
         connect_timeout_s: float = 5.0,
         timeout_s: float = 10.0,
-        tls_ca_file: str = "",
         tls: ssl.SSLContext | None = None,
         answer_octets_max: int = 0,
     ) -> None:
@@ -106,7 +106,7 @@ class Poster:
         self._connect_timeout_s = connect_timeout_s
         self._timeout_s = timeout_s
         self._answer_octets_max = answer_octets_max
-        self._tls = tls or ssl.create_default_context(cafile=tls_ca_file or None)
+        self._tls = tls or trusting()
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Post, and return what came back; it never raises for what the other side does."""

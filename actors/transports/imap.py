@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import gevent
+from typing_extensions import override
 
 from signalbox.actors.transports.outside import NotOutside, Unresolved
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 TIMEOUT_S: Final = 30.0  # without an octet
 ANSWER_S: Final = 120.0  # for a whole answer, however slowly it comes
 LOGOUT_S: Final = 5.0
+ANSWER_OCTETS_MAX: Final = 8_388_608  # of one answer, whatever the server says that it has
 MESSAGE_OCTETS_MAX: Final = 1_048_576  # what a bounce says is at its beginning
 WINDOW_UIDS: Final = 10_000
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -72,7 +74,7 @@ ANYWHERE: Final = Access()
 class Mailbox:
     """A folder that is open. Its methods raise `MailboxAway`."""
 
-    def __init__(self, client: imaplib.IMAP4) -> None:
+    def __init__(self, client: _Client) -> None:
         self._client = client
         self.uidvalidity = self._number("UIDVALIDITY")
         self._uidnext = self._number("UIDNEXT")
@@ -93,6 +95,7 @@ class Mailbox:
         return next((bytes(one[1]) for one in found if isinstance(one, tuple)), b"")
 
     def _ask(self, command: str, *words: str) -> list[object]:
+        self._client.octets_left = ANSWER_OCTETS_MAX
         with _told():
             status, found = self._client.uid(command, *words)
         if status != "OK":
@@ -125,11 +128,28 @@ def open_mailbox(place: Place, access: Access = ANYWHERE) -> Iterator[Mailbox]:
 
 
 class _Client(imaplib.IMAP4):
-    """The library's client on a connection that is there already."""
+    """The library's client on a connection that is there already; no answer fills the memory."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self.octets_left = ANSWER_OCTETS_MAX
         super().__init__()
+
+    @override
+    def read(self, size: int) -> bytes:
+        self._spend(size)
+        return super().read(size)
+
+    @override
+    def readline(self) -> bytes:
+        line = super().readline()
+        self._spend(len(line))
+        return line
+
+    def _spend(self, octets: int) -> None:
+        self.octets_left -= octets
+        if self.octets_left < 0:
+            raise self.abort("the answer is too long")
 
     def _create_socket(self, timeout: float | None = None) -> socket.socket:  # noqa: ARG002
         return self._connection

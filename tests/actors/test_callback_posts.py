@@ -14,6 +14,7 @@ from signalbox.actors.callback_topics import Told
 from signalbox.actors.transports import callbacks
 from signalbox.actors.transports.callbacks import Answer, Poster, body_of, signed
 from signalbox.actors.transports.outside import Outside
+from signalbox.actors.transports.trust import trusting
 
 LOOPBACK: Final = ["127.0.0.0/8"]
 SECRET: Final = "whsec_0123456789abcdefghijklmnopqrstuv"
@@ -32,7 +33,7 @@ def poster(timeout_s: float = 5.0, tls_ca_file: str = "", outside: Outside | Non
         outside or Outside(LOOPBACK),
         connect_timeout_s=1.0,
         timeout_s=timeout_s,
-        tls_ca_file=tls_ca_file,
+        tls=trusting(tls_ca_file),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import gevent
 import pytest
+from gevent.server import StreamServer
 from support.bounces import ANSWER, EXIM, HEADERS_ONLY, PK, POSTFIX, POSTFIX_DELAYED, VACATION
 from support.certificates import self_signed
 from support.dovecot import DOVECOT, MISSING, PASSWORD, running_dovecot
@@ -16,6 +17,7 @@ from support.mail_relay import PARTITIONS, MailRelay, forget_read_models
 
 from signalbox.actors.bounce_rules import load_rules
 from signalbox.actors.mail_bounces import BounceParts, MailBounces
+from signalbox.actors.transports import imap
 from signalbox.actors.transports.imap import Access, MailboxAway, Place, open_mailbox
 from signalbox.actors.transports.outside import Outside
 from signalbox.domain.bounce_rules import DEFAULT_RULES
@@ -23,6 +25,7 @@ from signalbox.domain.mail import MailBounced, MailSent
 from signalbox.domain.mail_instance import BouncePolled, InstanceChanges
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -355,6 +358,36 @@ def test_what_cannot_be_opened_says_so(
     place = Place(host="127.0.0.1", port=server.port, tls=False, **given)
     with pytest.raises(MailboxAway, match=reason), open_mailbox(place):
         pass
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [b"* 1 FETCH (BODY[]<0> {4294967296}\r\nxx", b"* 1 FETCH (FLAGS (x))\r\n" * 1_000],
+    ids=["a literal", "lines"],
+)
+def test_no_answer_fills_the_memory(monkeypatch: pytest.MonkeyPatch, flood: bytes) -> None:
+    monkeypatch.setattr(imap, "ANSWER_OCTETS_MAX", 10_000)
+    answers = {
+        b"EXAMINE": b"* OK [UIDVALIDITY 1] x\r\n* OK [UIDNEXT 9] x\r\n",
+        b"FETCH": flood,
+    }
+
+    def answer(connection: socket.socket, _: object) -> None:
+        connection.sendall(b"* OK [CAPABILITY IMAP4rev1] hello\r\n")
+        for line in connection.makefile("rb"):
+            tag, *words = line.split()
+            said = next((text for word, text in answers.items() if word in words), b"")
+            connection.sendall(said + tag + b" OK done\r\n")
+
+    hostile = StreamServer(("127.0.0.1", 0), answer)
+    hostile.start()
+    try:
+        port = hostile.server_port
+        place = Place(host="127.0.0.1", port=port, user="ann", password=PASSWORD[:1], tls=False)
+        with open_mailbox(place) as mailbox, pytest.raises(MailboxAway, match="too long"):
+            mailbox.fetch(1)
+    finally:
+        hostile.stop()
 
 
 def test_a_mailbox_inside_is_not_opened_for_strangers(server: Dovecot) -> None:
