@@ -96,6 +96,7 @@ def attachments_of(
             gevent.spawn(cache.forget, tenant_id)
 
     tenants.on_change(changed)
+
     def wishes() -> Iterable[LargeFiles]:
         return (tenants.known(tenant_id).large_files for tenant_id in tenant_ids())
 
