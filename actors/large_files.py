@@ -160,15 +160,12 @@ class LargeFileStore:
 
     def remove_past_objects(self, today: date) -> int:
         """Remove objects that may go, and return how many; what can't be done now waits."""
-        removed = 0
-        for storage_url in self._known_storages():
-            try:
-                if isinstance(self._objects, str):
-                    raise Unattached(self._objects)
-                removed += remove_past_objects(self._objects, place_of(storage_url), today)
-            except Unattached as error:
-                log.warning("large files on S3 are no use", extra={"reason": str(error)})
-        return removed
+        storages = self._known_storages()
+        if isinstance(self._objects, str):
+            if storages:
+                log.warning("large files can't go to S3", extra={"reason": self._objects})
+            return 0
+        return sum(_past_removed(self._objects, storage_url, today) for storage_url in storages)
 
     def _known_storages(self) -> set[str]:
         try:
@@ -176,17 +173,20 @@ class LargeFileStore:
         except Unavailable as error:
             log.warning("old large files wait", extra={"reason": error.reason})
             wishes = []
-        rewriting = (one for one in wishes if one.action == "rewrite")
-        self._used |= {one.storage_url for one in rewriting if one.storage_url.startswith(S3)}
+        self._used |= {one.storage_url for one in wishes if one.storage_url.startswith(S3)}
         return set(self._used)
 
     def _sweep(self) -> None:
-        while True:
-            today = datetime.now(UTC).date()
-            if self._root is not None:
-                gevent.get_hub().threadpool.apply(self.remove_past, (today,))
-            self.remove_past_objects(today)
+        self._sweep_once()
+        while self._root is not None or not isinstance(self._objects, str):
             gevent.sleep(SWEEP_S)
+            self._sweep_once()
+
+    def _sweep_once(self) -> None:
+        today = datetime.now(UTC).date()
+        if self._root is not None:
+            gevent.get_hub().threadpool.apply(self.remove_past, (today,))
+        self.remove_past_objects(today)
 
 
 def with_links(mail: MailContent, links: Sequence[Link]) -> str:
@@ -201,6 +201,14 @@ def with_links(mail: MailContent, links: Sequence[Link]) -> str:
     ends = list(_END_OF_HTML.finditer(mail.body))
     at = ends[-1].start() if ends else len(mail.body)
     return mail.body[:at] + added + mail.body[at:]
+
+
+def _past_removed(objects: Objects, storage_url: str, today: date) -> int:
+    try:
+        return remove_past_objects(objects, place_of(storage_url), today)
+    except Unattached as error:
+        log.warning("old large files wait", extra={"reason": str(error)})
+        return 0
 
 
 def _public(wanted: LargeFiles, path: str) -> str:

@@ -104,7 +104,7 @@ def _explained() -> Iterator[None]:
         raise Unattached(_said(BAD_CERTIFICATE)) from error
     except MinioException as error:
         raise _refused(error) from error
-    except (HTTPError, OSError) as error:
+    except (HTTPError, OSError, SyntaxError) as error:  # the last one for XML that is none
         raise Unattached(_said(NO_ANSWER), temporary=True) from error
     except ValueError as error:  # a name that no bucket can have
         raise Unattached("large files can't be stored there") from error

@@ -184,6 +184,21 @@ def test_proxies_of_the_environment_are_not_used(
         assert not proxy.calls
 
 
+def test_certificates_are_trusted_besides_the_systems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificates = {}
+    for host in ("system.example", "own.example", "stranger.example"):
+        (tmp_path / host).mkdir()
+        certificates[host] = self_signed(tmp_path / host, host)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates["system.example"][0]))
+    here = Outside(LOOPBACK, resolve=lambda _host, _port: ["127.0.0.1"])
+    by = poster(tls_ca_file=str(certificates["own.example"][0]), outside=here)
+    for (host, certificate), status in zip(certificates.items(), (200, 200, 0), strict=True):
+        with Receiver(certificate) as receiver:
+            assert post(f"https://{host}:{receiver.port}/hook", by).status == status
+
+
 def test_tls_is_for_the_name_although_the_address_is_connected_to(tmp_path: Path) -> None:
     certificate = self_signed(tmp_path, "hooks.example")
     here = Outside(LOOPBACK, resolve=lambda _host, _port: ["127.0.0.1"])

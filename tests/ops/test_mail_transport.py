@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from minio import Minio
 from support.certificates import self_signed
 from support.gateway import eventually
 from support.mail_sink import MailSink
 from support.receiver import Receiver
+from support.s3 import S3Peer
 
 from signalbox.actors.attachment_cache import md5_of
 from signalbox.actors.tenants import Tenants
 from signalbox.actors.transports.smtp.job import SmtpJob, SmtpOutcome
 from signalbox.domain.mail_account import MailAccount
 from signalbox.domain.mail_content import Attachment, MailContent
-from signalbox.domain.tenant_config import TenantConfig
+from signalbox.domain.tenant_config import LargeFiles, TenantConfig
 from signalbox.ops.mail_sections import Mail
 from signalbox.ops.mail_transport import name_of_this_machine, transport_of
 
@@ -114,6 +117,31 @@ def test_attachments_come_from_where_the_settings_allow(tenants: Tenants, tmp_pa
                 assert sent(transport, sink.port, path).result == result
             transport.close(0)
         assert len(receiver.calls) == 1
+
+
+def test_large_files_go_to_the_s3_server_of_the_settings_and_from_it_in_the_end(
+    tenants: Tenants, tmp_path: Path
+) -> None:
+    wish = LargeFiles(
+        enabled=True, max_size_mb=0.000_001, action="rewrite", storage_url="s3://files/acme"
+    )
+    tenants.put("acme", TenantConfig(large_files=wish), by="test")
+    with S3Peer(tmp_path) as peer, MailSink() as sink:
+        there = Minio(peer.endpoint.removeprefix("http://"), "me", "secret", secure=False)
+        there.make_bucket("files")
+        past = f"acme/20200101/{'t' * 32}/x"
+        there.put_object("files", past, io.BytesIO(b"x"), 1)
+        settings = Mail(s3_endpoint=peer.endpoint, s3_access_key="me", s3_secret_key="secret")
+        transport = transport_of(settings, tenants, lambda: ["acme"])
+        assert sent(transport, sink.port, "base64:Y29udGVudA==").result == "sent"
+
+        def names() -> list[str]:
+            return [str(one.object_name) for one in there.list_objects("files", recursive=True)]
+
+        eventually(lambda: len(names()) == 1)
+        assert past not in names()
+        assert b"X-Amz-Signature" in sink.mails[0].data
+        transport.close(0)
 
 
 def test_what_is_kept_of_a_tenant_goes_with_it(

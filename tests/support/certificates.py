@@ -30,7 +30,7 @@ def self_signed(folder: Path, *hosts: str) -> tuple[Path, Path]:
 
 def _certificate(key: ec.EllipticCurvePrivateKey, hosts: tuple[str, ...]) -> x509.Certificate:
     known: list[x509.GeneralName] = [x509.DNSName(host) for host in hosts]
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, next(iter(hosts), "127.0.0.1"))])
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()

@@ -111,6 +111,7 @@ class Receiver:
                     return  # The other side has read enough.
 
             do_GET = do_POST  # noqa: N815  named after the method
+            do_PUT = do_POST  # noqa: N815
 
             @override
             def log_message(self, *args: Any) -> None:
