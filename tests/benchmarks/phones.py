@@ -108,18 +108,33 @@ def _measure(gateway: Installation) -> tuple[float, dict[str, str]]:
     accounts = [
         Account(gateway.port, code, f"bench-{number}") for number in range(SOCKETS // PHONES_EACH)
     ]
+    phones_of = {account.key: [account.pair() for _ in range(PHONES_EACH)] for account in accounts}
     doors = [
-        (f"/api/v1/ws/device/{account.pair()}", f"Authorization: Bearer {account.key}\r\n")
-        for account in accounts
-        for _ in range(PHONES_EACH)
+        (f"/api/v1/ws/device/{phone}", f"Authorization: Bearer {key}\r\n")
+        for key, phones in phones_of.items()
+        for phone in phones
+    ]
+    active = accounts[: ACTIVE // PHONES_EACH]
+    routes = [
+        (account.key, _spoken_with(account, phone, number * PHONES_EACH + place))
+        for number, account in enumerate(active)
+        for place, phone in enumerate(phones_of[account.key])
     ]
     worker = _worker(gateway)
     before = _private(worker)
     with Phones(gateway.port, doors) as phones:
         time.sleep(2)  # what was allocated on the way is freed, or not
         kib = (_private(worker) - before) / KIB / len(doors)
-        keys = [account.key for account in accounts[: ACTIVE // PHONES_EACH]]
-        return kib, phones.measure(gateway.port, keys)
+        return kib, phones.measure(gateway.port, routes)
+
+
+def _spoken_with(account: Account, phone: str, number: int) -> str:
+    """Have somebody write to a phone, so that this phone answers; return whom it was."""
+    sender = f"+1555{number:07}"
+    path = f"/sms/gateway/devices/{phone}/receive-sms"
+    body = {"from": sender, "message": "hello", "timestamp": "2026-01-01T00:00:00Z"}
+    account.call("POST", path, body)
+    return sender
 
 
 class _Caller:
@@ -157,9 +172,9 @@ class Phones:
         self._process.kill()
         self._process.wait()
 
-    def measure(self, port: int, keys: list[str]) -> dict[str, str]:
-        """Send texts for the accounts of these keys; return what came of it."""
-        self._say({"port": port, "keys": keys})
+    def measure(self, port: int, routes: list[tuple[str, str]]) -> dict[str, str]:
+        """Send texts by these keys to these numbers, in turn; return what came of it."""
+        self._say({"port": port, "routes": routes})
         measured: dict[str, str] = self._hear()
         return measured
 
@@ -208,13 +223,15 @@ def _be_phones(port: int) -> None:
 
     doors = json.loads(sys.stdin.readline())
     arrived: dict[str, float] = {}
+    reached: set[int] = set()
     pool = Pool(64)
     sockets = pool.map(lambda door: _connect(port, *door), doors)
     for one in sockets:
-        gevent.spawn(_listen, one, arrived)
+        gevent.spawn(_listen, one, arrived, reached)
     print(len(sockets), flush=True)
     line = gevent.get_hub().threadpool.apply(sys.stdin.readline)
-    print(json.dumps(_send_texts(json.loads(line), arrived)), flush=True)
+    measured = _send_texts(json.loads(line), arrived)
+    print(json.dumps({**measured, "phones reached": str(len(reached))}), flush=True)
     gevent.sleep(60)
 
 
@@ -236,7 +253,7 @@ def _connect(port: int, path: str, header: str) -> Any:  # noqa: ANN401
     return one
 
 
-def _listen(one: Any, arrived: dict[str, float]) -> None:  # noqa: ANN401
+def _listen(one: Any, arrived: dict[str, float], reached: set[int]) -> None:  # noqa: ANN401
     """Note when texts arrive, confirm them, answer pings."""
     buffered = b""
     while True:
@@ -253,6 +270,7 @@ def _listen(one: Any, arrived: dict[str, float]) -> None:  # noqa: ANN401
         elif opcode == 1:
             sms = json.loads(payload)
             arrived[sms["message"]] = time.monotonic()
+            reached.add(id(one))
             status = {"type": "sms_status", "sms_id": sms["sms_id"], "status": "delivered"}
             one.sendall(_frame(1, json.dumps(status).encode()))
 
@@ -281,17 +299,15 @@ def _send_texts(job: dict[str, Any], arrived: dict[str, float]) -> dict[str, str
     sent: dict[str, float] = {}
     answered: dict[str, float] = {}
 
-    def send(caller: _Caller, number: int) -> None:
-        text = f"text {number}"
-        sent[text] = time.monotonic()
-        caller.send(f"+1555{number:07}", text)
-        answered[text] = time.monotonic()
-
     def write(sender: int, senders: int) -> None:
-        caller = _Caller(job["port"], job["keys"][sender % len(job["keys"])])
+        callers = {key: _Caller(job["port"], key) for key, _ in job["routes"]}
         for number in range(sender, int(SECONDS * TEXTS_PER_S), senders):
             gevent.sleep(max(0.0, began_s + number / TEXTS_PER_S - time.monotonic()))
-            send(caller, number)
+            key, to = job["routes"][number % len(job["routes"])]
+            text = f"text {number}"
+            sent[text] = time.monotonic()
+            callers[key].send(to, text)
+            answered[text] = time.monotonic()
 
     began_s = time.monotonic()
     senders = 50
