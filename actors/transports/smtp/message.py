@@ -13,10 +13,15 @@ from __future__ import annotations
 import mimetypes
 import re
 import secrets
-from binascii import b2a_base64, b2a_qp
 from dataclasses import dataclass, field
+from email.generator import BytesGenerator
+from email.message import EmailMessage
+from email.policy import EmailPolicy
 from email.utils import format_datetime
-from typing import TYPE_CHECKING, Final
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final
+
+from typing_extensions import override
 
 from signalbox.actors.transports.smtp import addresses, headers
 from signalbox.actors.transports.smtp.headers import Unsendable
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
     from signalbox.domain.mail_content import MailContent
 
 LINE_OCTETS_MAX: Final = 998  # RFC 5322, 2.1.1
-BASE64_LINE: Final = 76  # RFC 2045, 6.8
+ENCODED_LINE_OCTETS: Final = 76  # RFC 2045, 6.7 and 6.8
 SYNTAX_CODE: Final = 553  # RFC 5321, 4.2.3: mailbox name not allowed
 OUR_OWN: Final = frozenset({"bcc", "content-type", "content-transfer-encoding", "mime-version"})
 BINARY: Final = "application/octet-stream"
@@ -40,6 +45,28 @@ _MIME_TYPE: Final = re.compile(
     r'(?: ?; ?[a-z0-9!#$&^_.+-]+=(?:[a-z0-9!#$&^_.+-]+|"[ !#-\[\]-~]*"))*',
     re.IGNORECASE | re.ASCII,
 )
+
+
+class _Wire(EmailPolicy):
+    """Fields stand in a message as `headers` has written them.
+
+    The library would read each of them, to write it as it was: fourteen times the time of the rest.
+    """
+
+    @override
+    def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
+        return name, value
+
+    @override
+    def header_fetch_parse(self, name: str, value: Any) -> Any:
+        return value
+
+    @override
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        return value if isinstance(value, bytes) else f"{name}: {value}\r\n".encode("ascii")
+
+
+WIRE: Final = _Wire(linesep="\r\n", max_line_length=ENCODED_LINE_OCTETS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +117,17 @@ def compose(mail: MailContent, ids: Ids, at: datetime, files: Sequence[File] = (
     """
     envelope = envelope_of(mail)
     utf8 = envelope.needs_smtputf8 or _has_utf8(mail)
-    fields = _fields(mail, ids, at, utf8=utf8)
-    entity = _entity(mail, files)
-    return Message(envelope, b"".join((*fields.values(), entity)), utf8)
+    message = EmailMessage(policy=WIRE)
+    for name, written in _fields(mail, ids, at, utf8=utf8).items():
+        message[name] = written
+    _set_text(message, mail)
+    if files:
+        message.make_mixed(boundary=f"=_{secrets.token_hex(16)}")  # Which nobody guesses.
+        for file in files:
+            message.attach(_part(file))
+    octets = BytesIO()
+    BytesGenerator(octets, mangle_from_=False, policy=WIRE).flatten(message)
+    return Message(envelope, octets.getvalue(), utf8)
 
 
 def envelope_of(mail: MailContent) -> Envelope:
@@ -161,70 +196,33 @@ def _message_id(mail: MailContent, ids: Ids) -> str:
     return f"<{ids.pk}@{domain if domain.isascii() and domain else 'localhost'}>"
 
 
-def _entity(mail: MailContent, files: Sequence[File]) -> bytes:
-    text = _text(mail.body, "html" if mail.content_type == "html" else "plain")
-    if not files:
-        return text
-    boundary = f"=_{secrets.token_hex(16)}".encode("ascii")  # In no Base64, and nobody guesses it.
-    parts = (text, *map(_file, files))
-    return b"".join(
-        (
-            b'Content-Type: multipart/mixed; boundary="%b"\r\n\r\n' % boundary,
-            *(b"--%b\r\n%b\r\n" % (boundary, part) for part in parts),
-            b"--%b--\r\n" % boundary,
-        )
-    )
-
-
-def _text(body: str, subtype: str) -> bytes:
-    body = _LINE_END.sub("\r\n", body)
-    if not body.endswith("\r\n"):
-        body += "\r\n"
+def _set_text(message: EmailMessage, mail: MailContent) -> None:
+    body = _LINE_END.sub("\n", mail.body)
+    subtype = "html" if mail.content_type == "html" else "plain"
     try:
-        encoding, content = _encoded(body)
+        message.set_content(body, subtype=subtype, charset="utf-8", cte=_encoding(body))
     except UnicodeEncodeError as error:
         raise Unsendable("the body is no text") from error
-    head = f'Content-Type: text/{subtype}; charset="utf-8"\r\nContent-Transfer-Encoding: '
-    return b"%b%b\r\n\r\n%b" % (head.encode("ascii"), encoding, content)
 
 
-def _encoded(body: str) -> tuple[bytes, bytes]:
-    """Return how a text is encoded (RFC 2045, 6), and the text like that."""
+def _encoding(body: str) -> str:
+    """Return how a text is encoded (RFC 2045, 6)."""
     octets = body.encode()
-    if _NOT_PLAIN.search(body) is None and _fits(octets):
-        return b"7bit", octets
+    if _NOT_PLAIN.search(body) is None and max(map(len, octets.split(b"\n"))) <= LINE_OCTETS_MAX:
+        return "7bit"
     beyond_ascii = len(octets) - len(octets.translate(None, _BEYOND_ASCII))
-    if beyond_ascii * 6 > len(octets):  # Base64 is shorter then.
-        return b"base64", _base64(octets)
-    return b"quoted-printable", _quoted_printable(octets)
+    return "base64" if beyond_ascii * 6 > len(octets) else "quoted-printable"
 
 
-def _fits(octets: bytes) -> bool:
-    return len(octets) <= LINE_OCTETS_MAX or max(map(len, octets.split(b"\r\n"))) <= LINE_OCTETS_MAX
-
-
-def _quoted_printable(octets: bytes) -> bytes:
-    lines = (b2a_qp(line, istext=True) for line in octets.removesuffix(b"\r\n").split(b"\r\n"))
-    return b"".join(line.replace(b"=\n", b"=\r\n") + b"\r\n" for line in lines)
-
-
-def _base64(content: bytes) -> bytes:
-    encoded = b2a_base64(content, newline=False)
-    lines = (encoded[at : at + BASE64_LINE] for at in range(0, len(encoded), BASE64_LINE))
-    return b"\r\n".join(lines) + b"\r\n"
-
-
-def _file(file: File) -> bytes:
+def _part(file: File) -> EmailMessage:
+    part = EmailMessage(policy=WIRE)
+    part.set_content(file.content, maintype="application", subtype="octet-stream")
+    part.replace_header("Content-Type", headers.field("Content-Type", mime_type_of(file)))
     name = file.name.replace("\\", "\\\\").replace('"', '\\"')
-    return b"".join(
-        (
-            headers.field("Content-Type", mime_type_of(file)),
-            b"Content-Transfer-Encoding: base64\r\n",
-            headers.field("Content-Disposition", f'attachment; filename="{name}"'),
-            b"\r\n",
-            _base64(file.content),
-        )
-    )
+    disposition = headers.field("Content-Disposition", f'attachment; filename="{name}"')
+    part["Content-Disposition"] = disposition
+    del part["MIME-Version"]  # It is the whole mail's.
+    return part
 
 
 def mime_type_of(file: File) -> str:
