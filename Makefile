@@ -5,11 +5,10 @@ BIN := .venv/bin
 LINKS := $(addprefix .src/signalbox/,actors domain eventstore http ops projections)
 
 .DEFAULT_GOAL := help
-# Most tests wait for something: three parts, each about a third of the time, share two cores well.
-SURFACES := tests/http tests/domain tests/eventstore tests/peers tests/test_architecture.py
-ACTORS := tests/actors
+# Most tests wait for something: two halves, each about half of the time, share two cores well.
+FIRST := tests/http tests/domain tests/eventstore tests/peers tests/processes tests/test_architecture.py
 
-.PHONY: help setup run test test-surfaces test-actors test-rest check bench autobahn clean
+.PHONY: help setup run test test-first test-second check bench autobahn clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -19,17 +18,14 @@ setup: .venv/.installed $(LINKS)  ## Install everything into .venv
 run: setup  ## Start everything, with a demo SMSC and one SMS to it; Ctrl-C stops it
 	@$(BIN)/signalbox up --demo
 
-test: setup  ## Run the whole test suite, three parts of it at the same time
-	@$(MAKE) --no-print-directory --output-sync=target --jobs=3 test-surfaces test-actors test-rest
+test: setup  ## Run the whole test suite, its two halves at the same time
+	@$(MAKE) --no-print-directory --output-sync=target --jobs=2 test-first test-second
 
-test-surfaces: setup
-	$(BIN)/pytest $(SURFACES)
+test-first: setup
+	$(BIN)/pytest $(FIRST)
 
-test-actors: setup
-	$(BIN)/pytest $(ACTORS)
-
-test-rest: setup
-	$(BIN)/pytest $(addprefix --ignore=,$(SURFACES) $(ACTORS))
+test-second: setup
+	$(BIN)/pytest $(addprefix --ignore=,$(FIRST))
 
 check: setup  ## Run what needs no test: format, lint, types, imports
 	$(BIN)/ruff format --check
