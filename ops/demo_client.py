@@ -13,7 +13,7 @@ from typing import Any, Final
 
 CALL_TIMEOUT_S: Final = 10.0
 READY_TIMEOUT_S: Final = 60.0
-DELIVERY_TIMEOUT_S: Final = 15.0
+DELIVERY_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.25
 ANSWER_OCTETS_MAX: Final = 65_536
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from signalbox.eventstore.mapper import Recorded
 
 LOOK_S: Final = 0.02
+PATIENCE_S: Final = 30.0  # on a busy machine; what holds at once costs nothing of it
 PARTITIONS: Final = 8
 WINDOW_S: Final = 86_400
 NO_LIMITS: Final = Limits(connections_max=0, tps_max=0)
@@ -234,7 +235,7 @@ def request(destination: str, text: str = "hello", **changes: Any) -> SendReques
 
 
 def eventually(
-    check: Callable[[], object], timeout_s: float = 5.0, every_s: float = LOOK_S
+    check: Callable[[], object], timeout_s: float = PATIENCE_S, every_s: float = LOOK_S
 ) -> None:
     """Wait until `check` returns something true; fail with what it returned last."""
     deadline_s = time.monotonic() + timeout_s
@@ -244,7 +245,10 @@ def eventually(
 
 
 def eventually_equal(
-    read: Callable[[], object], expected: object, timeout_s: float = 5.0, every_s: float = LOOK_S
+    read: Callable[[], object],
+    expected: object,
+    timeout_s: float = PATIENCE_S,
+    every_s: float = LOOK_S,
 ) -> None:
     """Wait until `read` returns what is expected; fail showing what it returned last."""
     deadline_s = time.monotonic() + timeout_s
