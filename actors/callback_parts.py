@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from signalbox.domain.webhook import Webhook
     from signalbox.eventstore.journal import Journal
     from signalbox.eventstore.log import EventLog
-    from signalbox.eventstore.recorder import Fence
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +32,6 @@ _OUTCOMES: Final[Mapping[type[callbacks.Event], str]] = {
     callbacks.CallbackFailed: "failed",
     callbacks.CallbackAbandoned: "abandoned",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Tenure:
-    """The lease a sender acts under, and whether it is held in this very moment."""
-
-    fence: Fence
-    holds: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,14 @@ import gevent
 from gevent.event import Event
 
 from signalbox.actors.callback_inbox import TROUBLE, owners_waiting
-from signalbox.actors.callback_parts import Tenure
 from signalbox.actors.callbacks import CallbackSender
+from signalbox.actors.tenures import Tenures
 from signalbox.domain import webhook as webhooks
-from signalbox.eventstore.leases import partition_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from signalbox.actors.callback_parts import Sending
-    from signalbox.eventstore.leases import LeaseKeeper
     from signalbox.eventstore.recorder import Fence
 
 log = logging.getLogger(__name__)
@@ -32,26 +30,25 @@ class CallbackSenders:
 
     def __init__(self, sending: Sending, partitions: int) -> None:
         self._sending = sending
-        self._partitions = partitions
         self._running: dict[str, CallbackSender] = {}
-        self._leaving: set[int] = set()
         self._closing = False
-        self.keeper: LeaseKeeper | None = None
+        self.tenures = Tenures(partitions)
         self._look = Event()
         self._lookout = gevent.spawn(self._look_through)
 
     def gained(self, fence: Fence) -> None:
         """Look for what waits for the owners of a partition."""
-        self._leaving.discard(fence.partition)
+        self.tenures.gained(fence)
         self._look.set()
 
     def leaving(self, partition: int, timeout_s: float) -> None:
         """Post no more, and let the answers to what was posted come in, for the next one's sake."""
-        self._leaving.add(partition)
+        self.tenures.leaving(partition)
         self._drain(self._of(partition), timeout_s)
 
     def lost(self, partition: int) -> None:
         """Stop the senders of a partition at once; somebody else may post for them already."""
+        self.tenures.lost(partition)
         for owner in self._of(partition):
             self._running.pop(owner).kill()
 
@@ -100,21 +97,12 @@ class CallbackSenders:
         if sender is not None:
             sender.look(seq)
             return
-        tenure = None if self._closing else self._tenure(owner)
+        tenure = None if self._closing else self.tenures.of(webhooks.stream_of(owner))
         if tenure is not None:
             self._running[owner] = CallbackSender(owner, self._sending, tenure, self._ended)
 
-    def _tenure(self, owner: str) -> Tenure | None:
-        keeper, partition = self.keeper, self._partition_of(owner)
-        if keeper is None or partition in self._leaving:
-            return None
-        fence = keeper.fence(partition)
-        if fence is None:
-            return None
-        return Tenure(fence, lambda: keeper.fence(partition) == fence)
-
     def _partition_of(self, owner: str) -> int:
-        return partition_of(webhooks.stream_of(owner), self._partitions)
+        return self.tenures.partition_of(webhooks.stream_of(owner))
 
     def _ended(self, owner: str) -> None:
         self._running.pop(owner, None)

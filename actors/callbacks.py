@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from signalbox.actors.callback_inbox import Waiting
-    from signalbox.actors.callback_parts import Sending, Tenure
+    from signalbox.actors.callback_parts import Sending
+    from signalbox.actors.tenures import Tenure
     from signalbox.domain.webhook import Webhook
 
 log = logging.getLogger(__name__)

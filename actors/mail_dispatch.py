@@ -13,12 +13,12 @@ from gevent.lock import BoundedSemaphore
 from signalbox.actors.mail_changes import show_defaults
 from signalbox.actors.mail_dispatcher import MailDispatcher
 from signalbox.actors.mail_feeder import RETRY_S, TROUBLE
-from signalbox.actors.mail_messages import Changed, DispatchLimits, News, Parts, Stop, Tenure
+from signalbox.actors.mail_messages import Changed, DispatchLimits, News, Parts, Stop
 from signalbox.actors.mail_slots import Slots
+from signalbox.actors.tenures import Tenures
 from signalbox.domain import tenant as tenants
 from signalbox.eventstore import metrics
 from signalbox.eventstore.errors import Unavailable
-from signalbox.eventstore.leases import partition_of
 from signalbox.eventstore.postgres import borrowed
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from signalbox.actors.tenants import Tenants
     from signalbox.actors.transports.smtp.job import MailTransport
     from signalbox.eventstore.journal import Journal
-    from signalbox.eventstore.leases import LeaseKeeper
     from signalbox.eventstore.log import EventLog
     from signalbox.eventstore.recorder import Fence
 
@@ -72,7 +71,6 @@ class MailDispatchers:
         partitions: int,
     ) -> None:
         self._log = event_log
-        self._partitions = partitions
         self._parts = Parts(
             log=event_log,
             journal=journal,
@@ -84,10 +82,9 @@ class MailDispatchers:
             ended=self._ended,
         )
         self._running: dict[str, pykka.ActorRef[MailDispatcher]] = {}
-        self._leaving: set[int] = set()
         self._closing = False
         self._counted_s = -COUNT_S
-        self.keeper: LeaseKeeper | None = None
+        self.tenures = Tenures(partitions)
         self._starting = BoundedSemaphore()
         self._look = Flag()
         self._lookout = gevent.spawn(self._look_through)
@@ -95,16 +92,17 @@ class MailDispatchers:
 
     def gained(self, fence: Fence) -> None:
         """Look for what waits for the tenants of a partition."""
-        self._leaving.discard(fence.partition)
+        self.tenures.gained(fence)
         self._look.set()
 
     def leaving(self, partition: int) -> None:
         """Send no more, and let what is being sent come to an end, for the next one's sake."""
-        self._leaving.add(partition)
+        self.tenures.leaving(partition)
         self._drain(self._of(partition), HANDOVER_S)
 
     def lost(self, partition: int) -> None:
         """Stop the dispatchers of a partition at once; somebody else may send already."""
+        self.tenures.lost(partition)
         for tenant_id in self._of(partition):
             log.info("tenant given up", extra={"tenant": tenant_id})
             self._running.pop(tenant_id).stop(block=False)
@@ -173,7 +171,7 @@ class MailDispatchers:
 
     def _count(self) -> None:
         """Show how many mails wait in all, now and then."""
-        if monotonic() - self._counted_s < COUNT_S or not (self.keeper and self.keeper.held):
+        if monotonic() - self._counted_s < COUNT_S or not self.tenures:
             return
         with self._log.turns, borrowed(self._log.pool) as connection:
             row = connection.execute(_COUNT).fetchone()
@@ -188,7 +186,7 @@ class MailDispatchers:
                     self._start(tenant_id)
 
     def _start(self, tenant_id: str) -> None:
-        tenure = None if self._closing else self._tenure(tenant_id)
+        tenure = None if self._closing else self.tenures.of(tenants.stream_of(tenant_id))
         if tenure is None:
             return
         log.info("tenant taken over", extra={"tenant": tenant_id})
@@ -210,17 +208,8 @@ class MailDispatchers:
             log.warning("dispatcher is busy", extra={"tenant": tenant_id})
         return True
 
-    def _tenure(self, tenant_id: str) -> Tenure | None:
-        keeper, partition = self.keeper, self._partition_of(tenant_id)
-        if keeper is None or partition in self._leaving:
-            return None
-        fence = keeper.fence(partition)
-        if fence is None:
-            return None
-        return Tenure(fence, lambda: keeper.fence(partition) == fence)
-
     def _partition_of(self, tenant_id: str) -> int:
-        return partition_of(tenants.stream_of(tenant_id), self._partitions)
+        return self.tenures.partition_of(tenants.stream_of(tenant_id))
 
     def _ended(self, tenant_id: str) -> None:
         self._running.pop(tenant_id, None)

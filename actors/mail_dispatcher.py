@@ -53,8 +53,9 @@ if TYPE_CHECKING:
 
     from signalbox.actors.mail_changes import MailChanges
     from signalbox.actors.mail_feeder import Tracked
-    from signalbox.actors.mail_messages import Parts, Tenure
+    from signalbox.actors.mail_messages import Parts
     from signalbox.actors.mail_warmth import Cold
+    from signalbox.actors.tenures import Tenure
     from signalbox.actors.transports.smtp.job import SmtpOutcome
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from signalbox.actors.mail_feeder import MailFeeder, Tracked
-    from signalbox.actors.mail_messages import Parts, Tenure
+    from signalbox.actors.mail_messages import Parts
+    from signalbox.actors.tenures import Tenure
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from signalbox.domain.tenant import Event
     from signalbox.eventstore.journal import Journal
     from signalbox.eventstore.log import EventLog
-    from signalbox.eventstore.recorder import Fence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +47,6 @@ class Parts:
     slots: Slots
     ended: Callable[[str], None]
     """Called with the tenant of a dispatcher that has nothing left to do, before it stops."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tenure:
-    """The lease a dispatcher acts under."""
-
-    fence: Fence
-    holds: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,10 @@ from gevent.event import Event
 
 from signalbox.actors import mail_nudges
 from signalbox.actors.callback_inbox import TROUBLE
-from signalbox.actors.callback_parts import Tenure
 from signalbox.actors.mail_sync import TenantSync
+from signalbox.actors.tenures import Tenures
 from signalbox.domain import mail, tenant
 from signalbox.domain.names import names_of
-from signalbox.eventstore.leases import partition_of
 from signalbox.eventstore.mapper import read_envelope
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
     from signalbox.actors.mail_sync import Syncing
-    from signalbox.eventstore.leases import LeaseKeeper
     from signalbox.eventstore.recorder import Fence
 
 log = logging.getLogger(__name__)
@@ -69,30 +67,29 @@ class MailReports:
     def __init__(self, syncing: Syncing, reads: ReportReads, partitions: int) -> None:
         self._syncing = syncing
         self._reads = reads
-        self._partitions = partitions
+        self.tenures = Tenures(partitions)
         self._running: dict[str, TenantSync] = {}
-        self._heard: set[str] = set()
-        self._fresh: set[int] = set()
-        self._leaving: set[int] = set()
+        self._fresh: set[Fence] = set()
+        self._heard: dict[str, int] = {}
         self._closing = False
-        self.keeper: LeaseKeeper | None = None
         self._wake = Event()
         self._starter = gevent.spawn(self._start_fresh)
 
     def gained(self, fence: Fence) -> None:
         """Begin to call the servers of a partition's tenants."""
-        self._leaving.discard(fence.partition)
-        self._fresh.add(fence.partition)
+        self.tenures.gained(fence)
+        self._fresh.add(fence)
         self._wake.set()
 
     def leaving(self, partition: int) -> None:
         """Begin no more calls, and let the answers to open ones come in."""
-        self._leaving.add(partition)
+        self.tenures.leaving(partition)
         self._drain(self._of(partition), DRAIN_S)
 
     def lost(self, partition: int) -> None:
         """Stop at once; somebody else may call these servers already."""
-        self._fresh.discard(partition)
+        self.tenures.lost(partition)
+        self._fresh = {fence for fence in self._fresh if fence.partition != partition}
         for tenant_id in self._of(partition):
             self._running.pop(tenant_id).kill()
 
@@ -104,7 +101,7 @@ class MailReports:
         if sync is not None:
             sync.news(position)
         elif self._fresh:
-            self._heard.add(tenant_id)
+            self._heard[tenant_id] = position
 
     def changed(self, tenant_id: str, event: tenant.Event) -> None:
         """Take what became of a tenant."""
@@ -112,7 +109,7 @@ class MailReports:
             case tenant.TenantCreated() | tenant.TenantUpdated() if tenant_id in self._running:
                 self._running[tenant_id].reconsider()  # The read models may be ahead of this.
             case tenant.TenantCreated():
-                self._begin(tenant_id, 0.0, owes=False)
+                self._begin(tenant_id, 0.0)
             case tenant.TenantDeleted() if tenant_id in self._running:
                 self._running.pop(tenant_id).kill()
             case _:
@@ -150,12 +147,12 @@ class MailReports:
                 gevent.sleep(RETRY_S)
                 self._wake.set()
 
-    def _start(self, partitions: set[int]) -> None:
+    def _start(self, fresh: set[Fence]) -> None:
         """Begin with all tenants of some partitions, once the read models are up to date.
 
         What the holder before stored is in the log by then: a fence keeps out what comes later.
         """
-        if not partitions:
+        if not fresh:
             return
         self._heard.clear()
         if not self._syncing.shown(self._syncing.log.head(), SHOWN_S):
@@ -164,25 +161,21 @@ class MailReports:
             return
         owing = set(self._reads.owing())
         for status in self._reads.sync_status():
-            if self._partition_of(status.tenant_id) in partitions:
-                owes = status.tenant_id in owing or status.tenant_id in self._heard
-                self._begin(status.tenant_id, status.last_sync_s, owes=owes)
-        self._fresh -= partitions
+            tenant_id = status.tenant_id
+            if self._partition_of(tenant_id) in {fence.partition for fence in fresh}:
+                self._begin(tenant_id, status.last_sync_s, owes=tenant_id in owing)
+        self._fresh -= fresh  # One that went and came back meanwhile has another fence.
 
-    def _begin(self, tenant_id: str, synced_at_s: float, *, owes: bool) -> None:
-        tenure = None if tenant_id in self._running or self._closing else self._tenure(tenant_id)
-        if tenure is not None:
-            sync = TenantSync(tenant_id, self._syncing, tenure, synced_at_s, owes=owes)
-            self._running[tenant_id] = sync
-
-    def _tenure(self, tenant_id: str) -> Tenure | None:
-        keeper, partition = self.keeper, self._partition_of(tenant_id)
-        if keeper is None or partition in self._leaving:
-            return None
-        fence = keeper.fence(partition)
-        if fence is None:
-            return None
-        return Tenure(fence, lambda: keeper.fence(partition) == fence)
+    def _begin(self, tenant_id: str, synced_at_s: float, *, owes: bool = False) -> None:
+        if tenant_id in self._running or self._closing:
+            return
+        tenure = self.tenures.of(tenant.stream_of(tenant_id))
+        if tenure is None:
+            return
+        sync = TenantSync(tenant_id, self._syncing, tenure, synced_at_s, owes=owes)
+        self._running[tenant_id] = sync
+        if tenant_id in self._heard:  # The read models may not show that yet.
+            sync.news(self._heard[tenant_id])
 
     def _drain(self, tenant_ids: Iterable[str], timeout_s: float) -> None:
         running = [self._running[tenant_id] for tenant_id in tenant_ids]
@@ -192,4 +185,4 @@ class MailReports:
         return [one for one in self._running if self._partition_of(one) == partition]
 
     def _partition_of(self, tenant_id: str) -> int:
-        return partition_of(tenant.stream_of(tenant_id), self._partitions)
+        return self.tenures.partition_of(tenant.stream_of(tenant_id))

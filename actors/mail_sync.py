@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from gevent.lock import Semaphore
 
-    from signalbox.actors.callback_parts import Tenure
     from signalbox.actors.mail_calls import ClientCalls, Said
     from signalbox.actors.tenants import Tenants
+    from signalbox.actors.tenures import Tenure
     from signalbox.domain.tenant import Tenant
     from signalbox.eventstore.journal import Journal
     from signalbox.eventstore.log import EventLog

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from signalbox.actors.mail_changes import Flight
-    from signalbox.actors.mail_messages import Parts, Tenure
+    from signalbox.actors.mail_messages import Parts
     from signalbox.actors.mail_warmth import Warm
+    from signalbox.actors.tenures import Tenure
     from signalbox.domain.tenant import Tenant
 
 log = logging.getLogger(__name__)

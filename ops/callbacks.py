@@ -73,7 +73,7 @@ class Callbacks:
 
     def use(self, keeper: LeaseKeeper) -> None:
         """Act under this keeper's leases."""
-        self._senders.keeper = keeper
+        self._senders.tenures.keeper = keeper
 
     def gained(self, fence: Fence) -> None:
         """Start what belongs to a partition."""

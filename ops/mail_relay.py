@@ -135,7 +135,7 @@ class MailRelay:
 
     def use(self, keeper: LeaseKeeper) -> None:
         """Act under this keeper's leases."""
-        self._dispatchers.keeper = self._reports.keeper = keeper
+        self._dispatchers.tenures.keeper = self._reports.tenures.keeper = keeper
 
     def gained(self, fence: Fence) -> None:
         """Start what belongs to a partition."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import gevent
 import pytest
+from gevent.event import Event
 from support.gateway import eventually, eventually_equal
 from support.mail_relay import ACCOUNT, PARTITIONS, MailRelay, forget_read_models
 from support.receiver import Receiver
@@ -29,6 +30,7 @@ from signalbox.domain.tenant import stream_of
 from signalbox.domain.tenant_config import ClientAuth, TenantChanges
 from signalbox.eventstore.leases import partition_of
 from signalbox.http.mail_proxy.reports import ORIGINAL
+from signalbox.ops.mail_reads import MailReads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -391,6 +393,33 @@ def test_what_was_acknowledged_is_not_told_after_a_restart(
     eventually(lambda: ids(server)[-1:] == ["m2"])
     assert ids(server) == ["m1", "m2"]
     assert len(server.calls) == calls + 1  # It was called a moment ago: not without need.
+
+
+def test_what_happens_while_a_relay_begins_is_told_before_the_next_regular_call(
+    start_relay: StartRelay, server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, go_on, owing = Event(), Event(), MailReads.owing
+
+    def read_slowly(reads: MailReads) -> list[str]:
+        found = owing(reads)
+        reading.set()
+        go_on.wait()
+        return found
+
+    first = start_relay(rhythm=CALM)
+    first.tenant("acme", base(server))
+    eventually(lambda: server.calls)
+    first.close()
+    monkeypatch.setattr(MailReads, "owing", read_slowly)
+    second = start_relay(rhythm=CALM)
+    assert reading.wait(5)
+    second.shows_news.clear()
+    second.mail("acme", "m1", SENT)
+    eventually(lambda: second.follower.position >= second.log.head())
+    go_on.set()
+    gevent.sleep(0.2)
+    second.shows_news.set()
+    eventually(lambda: ids(server) == ["m1"])
 
 
 def test_what_was_told_to_a_process_that_died_is_told_again(

@@ -134,7 +134,7 @@ class Relay:
             renew_s=lease_s / 4,
             safety_s=lease_s / 4,
         )
-        self.dispatch.keeper = self.keeper
+        self.dispatch.tenures.keeper = self.keeper
 
     def account(self, account_id: str = ACCOUNT, tenant: str = TENANT, **more: Any) -> None:  # noqa: ANN401
         one = MailAccount(account_id=account_id, host="smtp.test", port=25, **more)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import gevent
 import gevent.lock
 import psycopg
+from gevent.event import Event as Flag
 from psycopg import sql
 
 from signalbox.actors.mail_calls import ClientCalls
@@ -61,7 +62,7 @@ def forget_read_models(database_url: str) -> None:
 
 
 class MailRelay:
-    """A relay without a dispatcher, with a projector beside it."""
+    """A relay without a dispatcher, with a projector beside it that works while `shows_news`."""
 
     def __init__(  # noqa: PLR0913  whatever a test may want otherwise
         self,
@@ -82,6 +83,8 @@ class MailRelay:
         self.mails = Mails(log, self.journal, self.tenants)
         self._projector = Projector(log, PROJECTIONS, batch_events_max=500)
         self._ending = False
+        self.shows_news = Flag()
+        self.shows_news.set()
         self._projecting = gevent.spawn(self._project)
         models = MailModels(log)
         self.reads = MailReads(models, lambda: 0, 1.0)
@@ -108,7 +111,7 @@ class MailRelay:
             log, held.gained, held.lost, held.leaving, partitions=PARTITIONS,
             ttl_s=lease_s, renew_s=lease_s / 6, safety_s=lease_s / 3,
         )  # fmt: skip
-        self.reports.keeper = self.keeper
+        self.reports.tenures.keeper = self.keeper
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -172,12 +175,14 @@ class MailRelay:
     def _project(self) -> None:
         assert self._projector.prepare()
         while not self._ending:
+            self.shows_news.wait()
             if self._projector.advance().caught_up:
                 gevent.sleep(LOOK_S)
 
     def _end(self) -> None:
         self.follower.close()
         self._ending = True
+        self.shows_news.set()
         self._projecting.join()
         self._projector.release()
         self._projector.close()
