@@ -83,12 +83,14 @@ class LinkActor(Actor):
         log: EventLog,
         journal: Journal,
         published: Callable[[links.Link], None],
+        require_room: Callable[[], None],
     ) -> None:
         super().__init__(links.stream_of(link_id), log.pool)
         self._link_id = link_id
         self._log = log
         self._journal = journal
         self._published = published
+        self._require_room = require_room
 
     @override
     def restore(self) -> None:
@@ -146,6 +148,8 @@ class LinkActor(Actor):
             if not events:
                 ask.reply.set(self._link)
                 return
+            if any(isinstance(one, links.LinkToggled) and one.enabled for one in events):
+                self._require_room()
             append = Append(
                 writes=(Write(self.name, self._version + 1, events),),
                 by=ask.by,

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 import gevent
 from gevent.event import AsyncResult
+from gevent.lock import BoundedSemaphore
 from gevent.pool import Pool as Group
 
 from signalbox.actors.link import Accept, Decide, Followed, LinkActor
+from signalbox.actors.runtime import listens
 from signalbox.domain import link as domain
 from signalbox.domain.errors import UnknownLink
 from signalbox.domain.names import names_of
@@ -37,6 +39,7 @@ class Links:
     ) -> None:
         self._log = log
         self._journal = journal
+        self._starting = BoundedSemaphore()
         self._specs = dict(specs)
         self._actors: dict[int, pykka.ActorRef[LinkActor]] = {}
         self._states: dict[int, domain.Link] = {}
@@ -103,9 +106,7 @@ class Links:
 
         Raises: `UnknownLink`, `LicenseExceeded`, `Unavailable`.
         """
-        link = self.link(link_id)
-        if enabled and not link.enabled:
-            self.room(link_id)
+        self.link(link_id)
         command = domain.ToggleLink(enabled, reason)
         return self._decide(link_id, command, by=by, request_id=request_id)
 
@@ -121,9 +122,15 @@ class Links:
 
     def _actor(self, link_id: int) -> pykka.ActorRef[LinkActor]:
         ref = self._actors.get(link_id)
-        if ref is None or not ref.is_alive():
-            ref = LinkActor.start(link_id, self._log, self._journal, self._publish)
-            self._actors[link_id] = ref
+        return ref if ref is not None and listens(ref) else self._start(link_id)
+
+    def _start(self, link_id: int) -> pykka.ActorRef[LinkActor]:
+        with self._starting:  # To start an actor lets others run: of two one would be lost.
+            ref = self._actors.get(link_id)
+            if ref is None or not listens(ref):
+                ref = self._actors[link_id] = LinkActor.start(
+                    link_id, self._log, self._journal, self._publish, lambda: self.room(link_id)
+                )
         return ref
 
     def watch(self, watcher: Callable[[domain.Link], None]) -> None:

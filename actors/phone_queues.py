@@ -12,7 +12,7 @@ from signalbox.actors.phone_feeder import PhoneFeeder
 from signalbox.actors.phone_pace import Buckets
 from signalbox.actors.phone_queue import PhoneQueue
 from signalbox.actors.phone_queue_messages import LinesChanged, News, Parts
-from signalbox.actors.runtime import BoundedInbox
+from signalbox.actors.runtime import listens
 from signalbox.domain.phone_message import inbox_of
 from signalbox.eventstore.errors import Unavailable
 
@@ -65,7 +65,7 @@ class PhoneQueues:
         """Start an owner's queue, unless it runs."""
         with self._starting:  # To start an actor lets others run: of two queues one would be lost.
             ref = self._running.get(owner)
-            if ref is None or not _listens(ref):
+            if ref is None or not listens(ref):
                 rules = self._rules_of(owner)
                 self._running[owner] = PhoneQueue.start(owner, rules, self._parts)
 
@@ -78,7 +78,7 @@ class PhoneQueues:
     def tell(self, owner: str, message: object) -> None:
         """Tell an owner's queue, if there is one; what it has no room for it looks up later."""
         ref = self._running.get(owner)
-        if ref is None or not _listens(ref):
+        if ref is None or not listens(ref):
             return
         try:
             ref.tell(message)
@@ -100,10 +100,3 @@ class PhoneQueues:
     def _news(self, actor_id: str) -> None:
         if actor_id.startswith(INBOX):
             self.tell(actor_id.removeprefix(INBOX), News())
-
-
-def _listens(ref: pykka.ActorRef[PhoneQueue]) -> bool:
-    """Tell whether an actor gets to hear what it is told now."""
-    inbox = ref.actor_inbox
-    assert isinstance(inbox, BoundedInbox), inbox
-    return ref.is_alive() and not inbox.ends

@@ -60,6 +60,13 @@ class BoundedInbox:
         return bool(self._queue.empty())
 
 
+def listens(ref: pykka.ActorRef[Any]) -> bool:
+    """Tell whether an actor gets to hear what it is told now."""
+    inbox = ref.actor_inbox
+    assert isinstance(inbox, BoundedInbox), inbox
+    return ref.is_alive() and not inbox.ends
+
+
 class Actor(pykka.ThreadingActor):
     """Base of every actor: subclasses write `receive` and `restore`."""
 

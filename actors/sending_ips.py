@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final, get_args
 
 import gevent
 from gevent.event import AsyncResult
+from gevent.lock import BoundedSemaphore
 
-from signalbox.actors.runtime import BoundedInbox
+from signalbox.actors.runtime import listens
 from signalbox.actors.sending_ip import Decide, Followed, SendingIpActor
 from signalbox.actors.streams import Streams
 from signalbox.domain import sending_ip as domain
@@ -50,6 +51,7 @@ class SendingIps:
         self._journal = journal
         self._known: Streams[SendingIp | None] = Streams(log, journal, None, _evolve)
         self._actors: OrderedDict[str, pykka.ActorRef[SendingIpActor]] = OrderedDict()
+        self._starting = BoundedSemaphore()
         self._asking: Counter[str] = Counter()
 
     def add(
@@ -106,7 +108,7 @@ class SendingIps:
         """Take what the log has of an address."""
         self._known.follow(recorded)
         ref = self._actors.get(domain.ip_of(recorded.stream_id))
-        if ref is not None and _listens(ref):
+        if ref is not None and listens(ref):
             with suppress(Unavailable):  # A full inbox: it reads what is new before it decides.
                 ref.tell(Followed(recorded))
 
@@ -133,10 +135,17 @@ class SendingIps:
 
     def _actor(self, ip: str) -> pykka.ActorRef[SendingIpActor]:
         ref = self._actors.get(ip)
-        if ref is None or not _listens(ref):
-            self._make_room(ip)
-            ref = self._actors[ip] = SendingIpActor.start(ip, self._log, self._journal)
+        if ref is None or not listens(ref):
+            ref = self._start(ip)
         self._actors.move_to_end(ip)
+        return ref
+
+    def _start(self, ip: str) -> pykka.ActorRef[SendingIpActor]:
+        with self._starting:  # To start an actor lets others run: of two one would be lost.
+            ref = self._actors.get(ip)
+            if ref is None or not listens(ref):
+                self._make_room(ip)
+                ref = self._actors[ip] = SendingIpActor.start(ip, self._log, self._journal)
         return ref
 
     def _make_room(self, ip: str) -> None:
@@ -150,13 +159,6 @@ class SendingIps:
 
     def _now_s(self) -> float:
         return self._journal.now().timestamp()
-
-
-def _listens(ref: pykka.ActorRef[SendingIpActor]) -> bool:
-    """Tell whether an actor gets to hear what it is told now."""
-    inbox = ref.actor_inbox
-    assert isinstance(inbox, BoundedInbox), inbox
-    return ref.is_alive() and not inbox.ends
 
 
 def _answer(ask: Decide) -> int:
