@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY_S: Final = 0.2
+CLOSE_S: Final = 1.0  # how long the writer may take to see that its connection is gone
 HALVES: Final = 2
 
 
@@ -100,6 +101,7 @@ class Journal:
         self._wake = Event()
         self._idle = Event()
         self._idle.set()
+        self._closed = False
         self._process = os.urandom(6).hex()
         self._numbers = count(1)
         self.last_position = 0
@@ -117,7 +119,7 @@ class Journal:
             TenantErased: personal content for an erased tenant.
         The result raises `Unavailable`, `Conflict` or `FenceLost`.
         """
-        if self._writer.dead:
+        if self._closed or self._writer.dead:
             raise Unavailable("journal is closed")
         if len(self._waiting) >= self._waiting_appends_max:
             raise Unavailable("journal is full")
@@ -144,7 +146,14 @@ class Journal:
     def close(self, timeout_s: float = 5.0) -> None:
         """Write what waits, then stop; what could not be written in time is `Unavailable`."""
         self._idle.wait(timeout_s)
+        self._closed = True
+        self._wake.set()
+        # Killed in a pipeline it would go on: the library lets another error take the kill's place.
+        connection = self._log.journal_recorder.connection
+        connection.cut()
+        self._writer.join(CLOSE_S)
         self._writer.kill()
+        connection.discard()
 
     def _encode(self, append: Append, command_id: str) -> list[StoredEvent]:
         at = self.now()
@@ -180,10 +189,10 @@ class Journal:
     def _run(self) -> None:
         batch: list[Waiting] = []
         try:
-            while True:
+            while not self._closed:
                 self._wake.wait()
                 self._wake.clear()
-                while self._waiting:
+                while self._waiting and not self._closed:
                     batch = self._take()
                     self._commit(batch)
                 self._idle.set()
@@ -201,7 +210,7 @@ class Journal:
 
     def _commit(self, batch: list[Waiting]) -> None:
         """Write a batch, whatever it takes; every result is set when this returns."""
-        while batch := self._still_wanted(batch):
+        while not self._closed and (batch := self._still_wanted(batch)):
             try:
                 self._insert(batch)
             except StaleFences as stale:
@@ -210,6 +219,8 @@ class Journal:
                 metrics.JOURNAL_TROUBLE.labels("conflict").inc()
                 self._split(batch)
             except (OperationalError, InterfaceError) as error:
+                if self._closed:
+                    return
                 metrics.JOURNAL_TROUBLE.labels("unavailable").inc()
                 log.warning("store does not answer", extra={"error": str(error)})
                 gevent.sleep(RETRY_S)

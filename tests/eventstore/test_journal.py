@@ -1,5 +1,6 @@
 """The journal on a store that works: order, conflicts, gaps, and who fails with whom."""
 
+import gevent
 import psycopg
 import pytest
 from support.history import OFF, ON, append, rows, stored, text_from_handset, transactions
@@ -192,6 +193,20 @@ def test_a_closed_journal_has_written_what_waited_and_takes_no_more(event_log: E
     assert all(result.successful() for result in results)
     with pytest.raises(Unavailable, match="closed"):
         journal.append(append("link-11"))
+
+
+def test_a_journal_that_the_store_holds_up_can_be_closed(
+    event_log: EventLog, database_url: str
+) -> None:
+    journal = Journal(event_log)
+    with psycopg.connect(database_url) as blocker:
+        blocker.execute("LOCK TABLE signalbox.stored_events IN SHARE MODE")
+        result = journal.append(append("link-1"))
+        gevent.sleep(0.1)
+        with gevent.Timeout(5):
+            journal.close(timeout_s=0)
+        with pytest.raises(Unavailable, match="closed"):
+            result.get(timeout=1)
 
 
 def test_nothing_personal_is_written_for_an_erased_tenant(
