@@ -101,7 +101,7 @@ class Journal:
         self._wake = Event()
         self._idle = Event()
         self._idle.set()
-        self._closed = False
+        self._closed = Event()
         self._process = os.urandom(6).hex()
         self._numbers = count(1)
         self.last_position = 0
@@ -119,7 +119,7 @@ class Journal:
             TenantErased: personal content for an erased tenant.
         The result raises `Unavailable`, `Conflict` or `FenceLost`.
         """
-        if self._closed or self._writer.dead:
+        if self._closed.is_set() or self._writer.dead:
             raise Unavailable("journal is closed")
         if len(self._waiting) >= self._waiting_appends_max:
             raise Unavailable("journal is full")
@@ -146,7 +146,7 @@ class Journal:
     def close(self, timeout_s: float = 5.0) -> None:
         """Write what waits, then stop; what could not be written in time is `Unavailable`."""
         self._idle.wait(timeout_s)
-        self._closed = True
+        self._closed.set()
         self._wake.set()
         # Killed in a pipeline it would go on: the library lets another error take the kill's place.
         connection = self._log.journal_recorder.connection
@@ -189,10 +189,10 @@ class Journal:
     def _run(self) -> None:
         batch: list[Waiting] = []
         try:
-            while not self._closed:
+            while not self._closed.is_set():
                 self._wake.wait()
                 self._wake.clear()
-                while self._waiting and not self._closed:
+                while self._waiting and not self._closed.is_set():
                     batch = self._take()
                     self._commit(batch)
                 self._idle.set()
@@ -210,7 +210,7 @@ class Journal:
 
     def _commit(self, batch: list[Waiting]) -> None:
         """Write a batch, whatever it takes; every result is set when this returns."""
-        while not self._closed and (batch := self._still_wanted(batch)):
+        while not self._closed.is_set() and (batch := self._still_wanted(batch)):
             try:
                 self._insert(batch)
             except StaleFences as stale:
@@ -219,7 +219,7 @@ class Journal:
                 metrics.JOURNAL_TROUBLE.labels("conflict").inc()
                 self._split(batch)
             except (OperationalError, InterfaceError) as error:
-                if self._closed:
+                if self._closed.is_set():
                     return
                 metrics.JOURNAL_TROUBLE.labels("unavailable").inc()
                 log.warning("store does not answer", extra={"error": str(error)})

@@ -55,7 +55,7 @@ class ChannelLimits:
     queue_frames_max: int = 64
     write_timeout_s: float = 10.0
     ping_s: float = 25.0
-    silence_s: float = 75.0
+    silence_s: float = 70.0
     allowed_origins: tuple[str, ...] = ()
 
 

@@ -24,7 +24,7 @@ class Websockets(Section, frozen=True):
     queue_frames_max: Count = 64
     write_timeout_s: Seconds = 10.0
     ping_s: Seconds = 25.0
-    silence_s: Seconds = 75.0
+    silence_s: Seconds = 70.0
     allowed_origins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

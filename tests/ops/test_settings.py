@@ -104,7 +104,7 @@ def test_the_server_is_reached_on_loopback_when_it_listens_everywhere(tmp_path: 
         ('[database]\nurl = "mysql://x"\n', "line 2: database.url: expected postgresql://"),
         (
             "[websockets]\nping_s = 80\n",
-            "line 2: websockets.ping_s: must stay below silence_s (75)",
+            "line 2: websockets.ping_s: must stay below silence_s (70)",
         ),
         ('[websockets]\nallowed_origins = ["a.example"]\n', "allowed_origins: expected such as"),
         ('[websockets]\nallowed_origins = ["https://a.example/x"]\n', "expected such as https://"),
