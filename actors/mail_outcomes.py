@@ -12,6 +12,7 @@ from signalbox.actors.mail_changes import BY
 from signalbox.actors.mail_feeder import RETRY_S, TROUBLE
 from signalbox.actors.mail_streams import UNKNOWN, read_mails, row_of
 from signalbox.domain import mail as domain
+from signalbox.domain.errors import TenantErased
 from signalbox.eventstore.errors import Conflict, FenceLost
 from signalbox.eventstore.journal import Append, Write
 
@@ -63,7 +64,7 @@ def record(parts: Parts, fence: Fence, flight: Flight) -> None:
                 parts.journal.write(append)
         except Conflict:
             gevent.sleep(0)
-        except FenceLost:
+        except (FenceLost, TenantErased):
             return
         except TROUBLE as error:
             log.warning("mail can't be recorded yet", extra={"error": str(error)})

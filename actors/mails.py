@@ -124,7 +124,10 @@ class Mails:
 
     def _change(self, pk: str, command: domain.Command, by: str) -> bool:
         batch = [domain.stream_of(pk)]
-        return bool(until_stored(lambda: self._decide(batch, command, Asked("", by, "")), pk))
+        try:
+            return bool(until_stored(lambda: self._decide(batch, command, Asked("", by, "")), pk))
+        except TenantErased:
+            return False  # With its tenant the mail is gone: nobody is to be told.
 
     def _decide(self, stream_ids: Sequence[str], command: domain.Command, asked: Asked) -> set[str]:
         """Decide on some mails alike, by what the log has of them; return which it changed."""

@@ -116,7 +116,7 @@ class Streams(Generic[S]):
         stream_id: str,
         decide: Callable[[S, float], Sequence[Event]],
         *,
-        tenant_id: str = "",
+        tenant_id: str | Callable[[S], str] = "",
         by: str = "",
         request_id: str = "",
         beside: Callable[[Sequence[Event]], Beside] = lambda _: Beside(),
@@ -124,15 +124,17 @@ class Streams(Generic[S]):
         """Decide until nobody comes between; return what was stored.
 
         `decide` gets the newest state and the time (Unix seconds). It may be called many times, and
-        only its last answer counts. `beside` says what goes with the events.
+        only its last answer counts. `beside` says what goes with the events; whose
+        they are, `tenant_id`, may depend on the state.
 
         Raises: what `decide` refuses with, and `Unavailable`.
         """
-        asked = Asked(tenant_id, by, request_id, beside)
         held = self._find(stream_id)
 
         def attempt() -> Sequence[Event]:
             self._catch_up(stream_id, held)
+            owner = tenant_id if isinstance(tenant_id, str) else tenant_id(held.state)
+            asked = Asked(owner, by, request_id, beside)
             return self._decide(stream_id, held, decide, asked)
 
         if not held.turn.acquire(timeout=BUSY_S_MAX):

@@ -215,7 +215,7 @@ class Tenants(MailSecrets):
         return self._streams.change(
             stream_id,
             lambda tenant, at_s: domain.decide(_of(tenant_id, tenant), command, at_s),
-            tenant_id=stream_id,
+            tenant_id=lambda tenant: _of(tenant_id, tenant).data_key,
             by=by,
             request_id=request_id,
             beside=beside,

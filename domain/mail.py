@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, assert_never
 
-from signalbox.domain.personal import Personal
+from signalbox.domain.personal import Personal, Private
 from signalbox.domain.tenant_config import InDoubt
 
 STREAM_PREFIX: Final = "mail-"
@@ -214,7 +214,7 @@ class MailRejected:
     client_id: str
     account_id: str
     content: Personal
-    reason: str
+    reason: Private
     priority: int = PRIORITY_DEFAULT
     batch_code: str = ""
 
@@ -233,7 +233,7 @@ class MailSent:
     """The server took it; `refused_recipients` of its recipients it did not (`refusals`, JSON)."""
 
     code: int
-    response: str
+    response: Private
     refused_recipients: int = 0
     refusals: Personal = ""
 
@@ -246,7 +246,7 @@ class MailDeferred:
     """
 
     until_s: float
-    reason: str
+    reason: Private
     retry: bool = False
     code: int = 0
     released: bool = True
@@ -257,7 +257,7 @@ class MailFailed:
     """It won't be sent; `code` is the server's, 0 if it was none of its."""
 
     code: int
-    reason: str
+    reason: Private
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +266,7 @@ class MailInDoubt:
 
     attempt: int
     resolution: InDoubt
-    reason: str = ""
+    reason: Private = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +275,7 @@ class MailBounced:
 
     kind: BounceKind
     code: str
-    reason: str
+    reason: Private
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +283,7 @@ class PecReceiptRecorded:
     """Certified mail was accepted, delivered, or not."""
 
     kind: PecReceipt
-    details: str = ""
+    details: Private = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ there fails when something is sent. Only what can't be stored is refused.
 """
 
 from dataclasses import dataclass, field, fields
-from typing import Final, Literal, NewType
+from typing import Annotated, Final, Literal, NewType
 
 from signalbox.domain.errors import InvalidField
+from signalbox.domain.personal import PRIVATE, Private
 
 ID_OCTETS_MAX: Final = 512  # ids name streams, and the index of those takes no more than 2,704
 TEXT_CHARACTERS_MAX: Final = 65_536
@@ -20,6 +21,9 @@ DAY_S: Final = 86_400
 
 Sealed = NewType("Sealed", str)
 """A secret, sealed outside the domain; empty when there is none."""
+
+PrivateSecret = Annotated[Sealed, PRIVATE]
+"""One that goes with its tenant: whoever has our key can't open it any more then."""
 
 UNSEALED: Final = Sealed("")
 
@@ -35,10 +39,10 @@ class MailAccount:
     """
 
     account_id: str
-    host: str
+    host: Private
     port: int
-    user: str = ""
-    password_sealed: Sealed = field(default=UNSEALED, repr=False)
+    user: Private = ""
+    password_sealed: PrivateSecret = field(default=UNSEALED, repr=False)
     ttl_s: int = 300
     limit_per_minute: int | None = None
     limit_per_hour: int | None = None
@@ -47,16 +51,16 @@ class MailAccount:
     use_tls: bool | None = None
     batch_size: int | None = None
     is_pec: bool = False
-    imap_host: str = ""
+    imap_host: Private = ""
     imap_port: int = IMAPS_PORT
-    imap_user: str = ""
-    imap_password_sealed: Sealed = field(default=UNSEALED, repr=False)
+    imap_user: Private = ""
+    imap_password_sealed: PrivateSecret = field(default=UNSEALED, repr=False)
     imap_ssl: bool = True
     source_ip: str = ""
     ip_pool: str = ""
     dkim_domain: str = ""
     dkim_selector: str = ""
-    dkim_private_key_sealed: Sealed = field(default=UNSEALED, repr=False)
+    dkim_private_key_sealed: PrivateSecret = field(default=UNSEALED, repr=False)
     created_at_s: float = 0.0
     updated_at_s: float = 0.0
 

@@ -5,7 +5,13 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Final, Literal
 
 from signalbox.domain.errors import InvalidField
-from signalbox.domain.mail_account import TEXT_CHARACTERS_MAX, UNSEALED, Sealed, require_value
+from signalbox.domain.mail_account import (
+    TEXT_CHARACTERS_MAX,
+    UNSEALED,
+    PrivateSecret,
+    require_value,
+)
+from signalbox.domain.personal import Private
 
 REPORT_FORMATS: Final = frozenset({"", "reports", "delivery_report"})
 
@@ -21,8 +27,8 @@ class ClientAuth:
     """
 
     method: str = ""
-    user: str = ""
-    secret_sealed: Sealed = field(default=UNSEALED, repr=False)
+    user: Private = ""
+    secret_sealed: PrivateSecret = field(default=UNSEALED, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +38,8 @@ class LargeFiles:
     enabled: bool = False
     max_size_mb: float = 10.0
     action: str = "warn"
-    storage_url: str = ""
-    public_base_url: str = ""
+    storage_url: Private = ""
+    public_base_url: Private = ""
     file_ttl_days: int = 30
 
 
@@ -46,11 +52,11 @@ class TenantConfig:
     sent. `active` is whether its server is called without need; a tenant that isn't still sends.
     """
 
-    name: str = ""
+    name: Private = ""
     client_auth: ClientAuth = ClientAuth()
-    client_base_url: str = ""
-    client_sync_path: str = ""
-    client_attachment_path: str = ""
+    client_base_url: Private = ""
+    client_sync_path: Private = ""
+    client_attachment_path: Private = ""
     rate_limits: RateLimits | None = None
     large_files: LargeFiles = LargeFiles()
     retention_days: int | None = None

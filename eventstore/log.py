@@ -10,7 +10,7 @@ from gevent.lock import Semaphore
 from typing_extensions import override
 
 from signalbox.eventstore import schema
-from signalbox.eventstore.mapper import EnvelopeMapper, Recorded, read_envelope
+from signalbox.eventstore.mapper import EnvelopeMapper, Hidden, Recorded, read_envelope
 from signalbox.eventstore.postgres import (
     Factory,
     OwnConnection,
@@ -23,7 +23,7 @@ from signalbox.eventstore.recorder import JournalRecorder
 from signalbox.eventstore.secrets import SecretBox, TenantKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from eventsourcing.persistence import Mapper
     from psycopg.rows import TupleRow
@@ -209,9 +209,22 @@ class EventLog(Application[str]):
             own.discard()
 
     def decode_row(self, row: TupleRow, hidden: str | None = None) -> Recorded:
-        """Decode a row that `scan` returned; `hidden` stands for personal content, if given."""
+        """Decode a row that `scan` returned; `hidden` stands for what is sealed, if given."""
         position, stream_id, version, topic, state = row
-        return self.codec.read(stream_id, version, topic, bytes(state), position, hidden=hidden)
+        hiding = None if hidden is None else Hidden(hidden)
+        return self.codec.read(stream_id, version, topic, bytes(state), position, hidden=hiding)
+
+    def decode_for_models(self, row: TupleRow) -> Recorded:
+        """Decode a row that `scan` returned as read models may know it: nothing personal."""
+        position, stream_id, version, topic, state = row
+        hiding = Hidden(but_private=True)
+        return self.codec.read(stream_id, version, topic, bytes(state), position, hidden=hiding)
+
+    def fetch_keys(self, connection: psycopg.Connection[Any], rows: Iterable[TupleRow]) -> None:
+        """Have the keys ready by which `decode_for_models` reads rows, with one query at most."""
+        private = [row for row in rows if self.codec.has_private(row[3])]
+        tenants = {read_envelope(bytes(row[4])).tenant for row in private}
+        self.tenant_keys.fetch(connection, tenants)
 
     @override
     def close(self) -> None:

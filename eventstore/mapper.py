@@ -1,16 +1,16 @@
 """Between events and stored bytes: `Recorded` is an event with everything that is known about it.
 
 Stored state is JSON that psql can read: `{"at", "tenant", "command", "request", "by",
-"traceparent", "event": {…}}`, empty entries left out. Personal fields are not in `event` but
-encrypted together in `sealed`. Reading is lazy: a filter can look at ids and topics without paying
-for the rest.
+"traceparent", "event": {…}}`, empty entries left out. Sealed fields are not in `event` but
+encrypted together in `sealed`, by their paths. Reading is lazy: a filter can look at ids and topics
+without paying for the rest.
 """
 
 from __future__ import annotations
 
 import base64
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, is_dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
@@ -20,10 +20,12 @@ from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 from typing_extensions import override
 
 from signalbox.domain.names import EVENT_CLASSES, UPCASTS, Event, class_of, name_of
-from signalbox.domain.personal import ERASED, PERSONAL
+from signalbox.domain.personal import ERASED, PERSONAL, PRIVATE
 from signalbox.eventstore.secrets import NONCE_OCTETS, TenantKeys
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from eventsourcing.domain import DomainEventProtocol
 
 
@@ -58,6 +60,14 @@ class Recorded:
         return self.version
 
 
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """What is read in place of sealed fields, or of all but the private ones of them."""
+
+    text: str = ""
+    but_private: bool = False
+
+
 class Envelope(msgspec.Struct, omit_defaults=True):
     """The stored state without its event."""
 
@@ -85,7 +95,7 @@ _envelope_decoder: Final = msgspec.json.Decoder(Envelope)
 
 
 class EnvelopeMapper(Mapper[str]):
-    """Encodes and decodes `Recorded`, sealing personal fields with their tenant's key."""
+    """Encodes and decodes `Recorded`, sealing marked fields with their tenant's key."""
 
     @override
     def __init__(self, keys: TenantKeys) -> None:
@@ -94,7 +104,7 @@ class EnvelopeMapper(Mapper[str]):
 
     @override
     def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
-        """Encode. Raises: `TenantErased` for personal content of an erased tenant."""
+        """Encode. Raises: `TenantErased` for what is to be sealed for an erased tenant."""
         assert isinstance(domain_event, Recorded), domain_event
         recorded = domain_event
         event = recorded.event
@@ -108,9 +118,10 @@ class EnvelopeMapper(Mapper[str]):
             event=event,
         )
         shape = _SHAPES[type(event)]
-        if shape.personal:
-            state.event = {name: getattr(event, name) for name in shape.clear}
-            state.sealed = self._seal(recorded, {n: getattr(event, n) for n in shape.personal})
+        if shape.sealed:
+            clear = msgspec.to_builtins(event)
+            state.event = clear
+            state.sealed = self._seal(recorded, {path: _take(clear, path) for path in shape.sealed})
         return StoredEvent(
             recorded.stream_id, recorded.version, name_of(type(event)), _encoder.encode(state)
         )
@@ -136,9 +147,9 @@ class EnvelopeMapper(Mapper[str]):
         state: bytes,
         position: int = 0,
         *,
-        hidden: str | None = None,
+        hidden: Hidden | None = None,
     ) -> Recorded:
-        """Decode one row of the log; with `hidden`, personal fields read so, undecrypted."""
+        """Decode one row of the log, and decrypt what is not to be hidden."""
         raw = _state_decoder.decode(state)
         return Recorded(
             stream_id=stream_id,
@@ -153,20 +164,28 @@ class EnvelopeMapper(Mapper[str]):
             position=position,
         )
 
-    def _event(self, stream_id: str, topic: str, raw: _RawState, hidden: str | None) -> Event:
+    def _event(self, stream_id: str, topic: str, raw: _RawState, hidden: Hidden | None) -> Event:
         if topic not in UPCASTS and not raw.sealed:
             return _SHAPES[class_of(topic)].decoder.decode(raw.event)
-        content: dict[str, object] = msgspec.json.decode(raw.event)
-        personal = self._unseal(stream_id, raw) if raw.sealed and hidden is None else None
-        content |= personal or {}
-        while topic in UPCASTS:  # An upcast sees personal fields too, unless they are erased.
+        content: dict[str, Any] = msgspec.json.decode(raw.event)
+        shape = _shape_of(topic)
+        opened = None
+        if raw.sealed and (hidden is None or (hidden.but_private and shape.private)):
+            opened = self._unseal(stream_id, raw)
+            _put(content, opened or {})
+        while topic in UPCASTS:  # An upcast sees sealed fields too, unless they are erased.
             topic, upcast = UPCASTS[topic]
             content = upcast(content)
-        cls = class_of(topic)
-        if raw.sealed and personal is None:
-            placeholder = ERASED if hidden is None else hidden
-            content |= dict.fromkeys(_SHAPES[cls].personal, placeholder)
-        return msgspec.convert(content, cls)
+        if raw.sealed and opened is None:
+            _put(content, dict.fromkeys(shape.sealed, ERASED if hidden is None else hidden.text))
+        elif raw.sealed and hidden is not None:
+            _put(content, dict.fromkeys(shape.personal, hidden.text))
+        return msgspec.convert(content, shape.cls)
+
+    @staticmethod
+    def has_private(topic: str) -> bool:
+        """True when an event of this name may have private fields."""
+        return bool(_shape_of(topic).private)
 
     def _seal(self, recorded: Recorded, values: dict[str, str]) -> str:
         nonce = os.urandom(NONCE_OCTETS)
@@ -198,16 +217,53 @@ def utc_now() -> datetime:
 
 
 class _Shape:
-    """What is known of one event class: its decoder, its personal and its clear fields."""
+    """What is known of one event class: its decoder, and the paths of what is sealed of it."""
 
-    __slots__ = ("clear", "decoder", "personal")
+    __slots__ = ("cls", "decoder", "personal", "private", "sealed")
 
     def __init__(self, cls: type[Event]) -> None:
-        hints = get_type_hints(cls, include_extras=True)
-        names = [field.name for field in fields(cls)]
+        self.cls = cls
         self.decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(cls)
-        self.personal = [n for n in names if PERSONAL in getattr(hints[n], "__metadata__", ())]
-        self.clear = [n for n in names if n not in self.personal]
+        self.personal = list(_marked(cls, PERSONAL))
+        self.private = list(_marked(cls, PRIVATE))
+        self.sealed = [*self.personal, *self.private]
+
+
+def _marked(cls: type[object], mark: str) -> Iterator[str]:
+    """Yield the paths of fields that bear a mark, `field` or `field.field`."""
+    if not is_dataclass(cls):
+        return
+    for name, hint in get_type_hints(cls, include_extras=True).items():
+        if mark in getattr(hint, "__metadata__", ()):
+            yield name
+        elif isinstance(hint, type):
+            yield from (f"{name}.{path}" for path in _marked(hint, mark))
+
+
+def _take(content: dict[str, Any], path: str) -> str:
+    """Remove a field and return what it held."""
+    *parents, name = path.split(".")
+    for parent in parents:
+        content = content[parent]
+    held: str = content.pop(name)
+    return held
+
+
+def _put(content: dict[str, Any], values: Mapping[str, str]) -> None:
+    """Set fields by their paths."""
+    for path, value in values.items():
+        *parents, name = path.split(".")
+        inner = content
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[name] = value
+
+
+def _shape_of(topic: str) -> _Shape:
+    """Return the shape of what a stored name is read as."""
+    while topic in UPCASTS:
+        topic, _ = UPCASTS[topic]
+    return _SHAPES[class_of(topic)]
 
 
 _SHAPES: Final[dict[type[Event], _Shape]] = {cls: _Shape(cls) for cls in EVENT_CLASSES.values()}

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from psycopg import Connection
+from psycopg.rows import tuple_row
 
 from signalbox.domain.errors import TenantErased
 from signalbox.eventstore.postgres import Pool
@@ -139,13 +140,12 @@ class TenantKeys:
         unknown = [tenant_id for tenant_id in tenant_ids if tenant_id not in self._ciphers]
         if not unknown:
             return
-        if not unknown:
-            return
-        rows = connection.execute(
+        cursor = connection.cursor(row_factory=tuple_row)
+        cursor.execute(
             "SELECT tenant_id, wrapped_key FROM signalbox.tenant_keys WHERE tenant_id = ANY(%s)",
             (unknown,),
-        ).fetchall()
-        wrapped = {row["tenant_id"]: row["wrapped_key"] for row in rows}
+        )
+        wrapped: dict[str, bytes | None] = dict(cursor.fetchall())
         for tenant_id in unknown:
             key = wrapped.get(tenant_id)
             cipher = None if key is None else self._unwrapped(tenant_id, bytes(key))

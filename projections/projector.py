@@ -140,9 +140,12 @@ class Projector:
 
     def _decode(self, cursor: Cursor, rows: Sequence[TupleRow]) -> list[Recorded]:
         batch = []
+        self._log.fetch_keys(cursor.connection, rows)
         for row in rows:
             try:
-                batch.append(self._log.decode_row(row, hidden=""))
+                batch.append(self._log.decode_for_models(row))
+            except Broken:
+                raise
             except Exception as error:  # noqa: BLE001  whatever a stored state can do
                 self._set_aside(cursor, DECODING, row[0], error)
         return batch

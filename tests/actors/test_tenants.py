@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import gevent
@@ -23,6 +24,7 @@ from signalbox.domain.errors import (
 )
 from signalbox.domain.inbound import MoReceived
 from signalbox.domain.mail_account import MailAccount
+from signalbox.domain.personal import ERASED
 from signalbox.domain.tenant import (
     DispatchSuspended,
     TenantCreated,
@@ -30,7 +32,7 @@ from signalbox.domain.tenant import (
     TenantKeyIssued,
     TenantUpdated,
 )
-from signalbox.domain.tenant_config import ClientAuth, TenantChanges, TenantConfig
+from signalbox.domain.tenant_config import ClientAuth, LargeFiles, TenantChanges, TenantConfig
 from signalbox.eventstore.follower import Follower
 from signalbox.eventstore.journal import Append, Journal, Write
 from signalbox.eventstore.log import EventLog
@@ -114,7 +116,7 @@ def test_a_new_tenant_has_a_key_that_is_shown_once(tenants: Tenants, event_log: 
     assert tenants.owner_of_key(key) == "acme"
     told = event_log.read("tenant-acme")
     assert [type(one.event) for one in told] == [TenantCreated, TenantKeyIssued, TenantUpdated]
-    assert [(one.tenant_id, one.by) for one in told] == [("tenant-acme", "admin")] * 3
+    assert [(one.tenant_id, one.by) for one in told] == [("tenant-acme/1", "admin")] * 3
     assert told[0].request_id == told[1].request_id == "req-1"
     assert key not in repr(told)
 
@@ -289,6 +291,30 @@ def test_what_a_deleted_tenant_had_reads_erased(
     eventually(lambda: rows(database_url, PENDING) == [])
     with pytest.raises(UnknownTenant):
         tenants.delete("acme", by="admin")
+
+
+def test_the_log_keeps_to_itself_what_a_tenant_configured(
+    tenants: Tenants, event_log: EventLog, database_url: str
+) -> None:
+    secret = tenants.seal("hush")
+    config = TenantConfig(
+        name="Acme Ltd",
+        client_base_url="https://intern.acme.example",
+        client_auth=ClientAuth(method="basic", user="robot", secret_sealed=secret),
+        large_files=LargeFiles(storage_url="s3://key:hidden@bucket"),
+    )
+    account = replace(ACCOUNT, host="mx.acme.example", user="ann", password_sealed=secret)
+    tenants.put("acme", config, by="admin")
+    tenants.put_account("acme", account, by="admin")
+    tenants.update("acme", TenantChanges(name="Acme & Sons"), by="admin")
+    words = ("Acme", "intern", "robot", "hidden", "mx.acme", "ann", secret)
+    states = rows(database_url, "SELECT convert_from(state, 'UTF8') FROM signalbox.stored_events")
+    assert not [word for word in words if any(word in state for (state,) in states)]
+    assert tenants.newest("acme").accounts["smtp1"].host == "mx.acme.example"
+    tenants.delete("acme", by="admin")
+    told = repr(events(event_log))
+    assert not [word for word in words if word in told]
+    assert told.count(ERASED) > len(words)
 
 
 def test_other_processes_forget_what_they_could_read(

@@ -16,12 +16,15 @@ from support.sealing import KnownKeys
 from signalbox.domain import names
 from signalbox.domain.errors import TenantErased
 from signalbox.domain.link import LinkToggled
+from signalbox.domain.mail import MailRejected
+from signalbox.domain.mail_account import MailAccount, Sealed
 from signalbox.domain.names import EVENT_CLASSES, Event, name_of
 from signalbox.domain.personal import ERASED, PERSONAL
+from signalbox.domain.tenant import MailAccountSet
 from signalbox.eventstore import mapper as mapping
 from signalbox.eventstore.journal import Append, Journal, Write
 from signalbox.eventstore.log import EventLog
-from signalbox.eventstore.mapper import EnvelopeMapper, Recorded
+from signalbox.eventstore.mapper import EnvelopeMapper, Hidden, Recorded
 
 SECRET_KEY = "a secret key for tests, long enough"
 AT = datetime(2026, 11, 21, 10, 0, 0, 123456, tzinfo=UTC)
@@ -144,8 +147,54 @@ def test_sealed_content_of_another_stream_reads_erased(mapper: EnvelopeMapper) -
 
 def test_personal_content_can_be_hidden_from_a_reader(mapper: EnvelopeMapper) -> None:
     row = mapper.to_stored_event(recorded(MESSAGE))
-    read = mapper.read("a-1", 7, row.topic, row.state, hidden="…")
+    read = mapper.read("a-1", 7, row.topic, row.state, hidden=Hidden("…"))
     assert read.event == dataclasses.replace(MESSAGE, source="…", destination="…", text="…")
+
+
+ACCOUNT = MailAccount(
+    account_id="main",
+    host="mail.acme.example",
+    port=25,
+    user="ann",
+    password_sealed=Sealed("c2VhbGVk"),
+)
+
+
+def test_private_fields_of_a_field_are_sealed_too(mapper: EnvelopeMapper, keys: KnownKeys) -> None:
+    there = recorded(MailAccountSet(ACCOUNT), tenant_id="acme")
+    row = mapper.to_stored_event(there)
+    assert not any(text in row.state for text in (b"acme.example", b"ann", b"c2VhbGVk"))
+    assert json.loads(row.state)["event"]["account"]["port"] == 25
+    assert mapper.to_domain_event(row) == there
+    keys.destroy("acme")
+    read = mapper.to_domain_event(row)
+    assert isinstance(read, Recorded)
+    assert isinstance(read.event, MailAccountSet)
+    account = read.event.account
+    assert (account.host, account.user, account.password_sealed) == (ERASED,) * 3
+    assert (account.account_id, account.port) == ("main", 25)
+
+
+def _rejected(content: str, reason: str) -> MailRejected:
+    return MailRejected(
+        tenant_id="acme", client_id="1", account_id="main", content=content, reason=reason
+    )
+
+
+@pytest.mark.parametrize(
+    ("hidden", "content", "reason"),
+    [
+        (Hidden(but_private=True), "", "no sender"),
+        (Hidden("-"), "-", "-"),
+        (None, "the mail", "no sender"),
+    ],
+)
+def test_what_is_private_may_be_read_without_what_is_personal(
+    mapper: EnvelopeMapper, hidden: Hidden | None, content: str, reason: str
+) -> None:
+    row = mapper.to_stored_event(recorded(_rejected("the mail", "no sender")))
+    read = mapper.read("a-1", 7, row.topic, row.state, hidden=hidden)
+    assert read.event == _rejected(content, reason)
 
 
 def test_fields_of_a_newer_version_are_ignored(mapper: EnvelopeMapper) -> None:
