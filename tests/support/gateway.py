@@ -254,7 +254,7 @@ def eventually_equal(
     deadline_s = time.monotonic() + timeout_s
     while (last := read()) != expected and time.monotonic() < deadline_s:
         gevent.sleep(every_s)
-    assert last == expected
+    assert last == expected, f"{last!r}, not {expected!r}, after {timeout_s} s"
 
 
 def _values(ports: tuple[int, ...], changes: dict[str, Any]) -> dict[int, dict[str, Any]]:
