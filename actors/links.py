@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 import gevent
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 DECIDE_TRIES: Final = 20
 DECIDE_RETRY_S: Final = 0.05
 CONFIGURED_AT_ONCE: Final = 20
+CONFIGURE_S_MAX: Final = 30.0
 LINK_EVENTS: Final = names_of(domain.LinkConfigured, domain.LinkToggled, domain.LinkRemoved)
 
 
@@ -59,12 +61,23 @@ class Links:
     def configure(self, by: str) -> None:
         """Tell the log what the configuration says of each link, where that is news.
 
+        Many links and processes at once may keep a busy store longer than a request waits for it.
+
         Raises: `Unavailable`.
         """
+        deadline_s = monotonic() + CONFIGURE_S_MAX
 
         def decide(link_id: int) -> None:
             command = domain.ConfigureLink(self._specs[link_id])
-            self._decide(link_id, command, by=by, request_id="")
+            while True:
+                try:
+                    self._decide(link_id, command, by=by, request_id="")
+                except Unavailable:
+                    if monotonic() > deadline_s:
+                        raise
+                    gevent.sleep(DECIDE_RETRY_S)
+                else:
+                    return
 
         # One after the other, each would wait for a transaction of its own.
         for _ in Group(CONFIGURED_AT_ONCE).imap_unordered(decide, self._specs):

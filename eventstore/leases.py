@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ACQUIRE_S: Final = 0.5  # how often free and expired partitions are looked for
+ACQUIRE_MAX: Final = 16  # at a time: what begins with them must not keep those held from renewal
 RETRY_S: Final = 0.2
 HANDOVER_LOOK_S: Final = 0.05  # most handovers have nothing to wait for
 FORGET_S: Final = 3600.0  # how long a process that ended without a word stays listed
@@ -119,13 +120,13 @@ class LeaseKeeper:
                 if asked_s - renewed_s >= self._renew_s:
                     self._renew(connection)
                     renewed_s = asked_s
-                self._take_share(connection)
+                took_all_it_may = self._take_share(connection) == ACQUIRE_MAX
             except Broken as error:
                 log.warning("leases can't be renewed", extra={"error": str(error)})
                 self._own.discard()
                 gevent.sleep(RETRY_S)
             else:
-                gevent.sleep(ACQUIRE_S)
+                gevent.sleep(0 if took_all_it_may else ACQUIRE_S)
 
     def _watch(self) -> None:
         """Stop everything when the deadline passes without a renewal."""
@@ -162,7 +163,8 @@ class LeaseKeeper:
         self._release(connection, [p for p in renewed if p not in self._held])
         self._deadline_s = asked_s + self._ttl_s - self._safety_s
 
-    def _take_share(self, connection: psycopg.Connection[TupleRow]) -> None:
+    def _take_share(self, connection: psycopg.Connection[TupleRow]) -> int:
+        """Hand over what is others' by now, acquire what is ours; return how many those are."""
         live = [
             row[0]
             for row in connection.execute(
@@ -171,12 +173,11 @@ class LeaseKeeper:
             )
         ]
         if self.process_id not in live:
-            return
+            return 0
         share = share_of(self.process_id, live, self._partitions)
         self._hand_over(connection, self._held.keys() - share)
         wanted = [partition for partition in share if partition not in self._held]
-        if wanted:
-            self._acquire(connection, wanted)
+        return self._acquire(connection, wanted) if wanted else 0
 
     def _hand_over(self, connection: psycopg.Connection[TupleRow], surplus: Iterable[int]) -> None:
         """Let effects come to rest, still under the lease, before somebody else gets it."""
@@ -189,15 +190,18 @@ class LeaseKeeper:
             self._drop(at_rest)
             self._release(connection, at_rest)
 
-    def _acquire(self, connection: psycopg.Connection[TupleRow], wanted: list[int]) -> None:
+    def _acquire(self, connection: psycopg.Connection[TupleRow], wanted: list[int]) -> int:
         rows = connection.execute(
             "INSERT INTO signalbox.leases AS l (partition, owner, epoch, expires_at)"
             " SELECT p, %(me)s, 1, clock_timestamp() + make_interval(secs => %(ttl)s)"
-            " FROM unnest(%(wanted)s::int[]) AS p ORDER BY p"
+            " FROM unnest(%(wanted)s::int[]) AS p"
+            " LEFT JOIN signalbox.leases AS h ON h.partition = p"
+            " WHERE h.partition IS NULL OR h.expires_at <= clock_timestamp()"
+            " ORDER BY p LIMIT %(max)s"
             " ON CONFLICT (partition) DO UPDATE SET owner = excluded.owner,"
             "  epoch = l.epoch + 1, expires_at = excluded.expires_at"
             " WHERE l.expires_at <= clock_timestamp() RETURNING partition, epoch",
-            {"me": self.process_id, "ttl": self._ttl_s, "wanted": wanted},
+            {"me": self.process_id, "ttl": self._ttl_s, "wanted": wanted, "max": ACQUIRE_MAX},
         ).fetchall()
         for partition, epoch in rows:
             fence = Fence(partition, epoch)
@@ -209,6 +213,7 @@ class LeaseKeeper:
                 self._drop([partition])
                 self._release(connection, [partition])  # To be tried again, here or elsewhere.
         metrics.LEASES.set(len(self._held))
+        return len(rows)
 
     def _release(self, connection: psycopg.Connection[TupleRow], partitions: Iterable[int]) -> None:
         connection.execute(

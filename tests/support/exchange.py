@@ -53,6 +53,8 @@ class Exchange:
             gateway.start("web", port=port)
         self.relays: list[subprocess.Popen[bytes]] = [gateway.start("relay") for _ in range(relays)]
         gateway.start("projector")
+        for port in self.ports:
+            gateway.wait_until_ready(port=port)
         self._idle: dict[int, list[Client]] = {port: [] for port in self.ports}
 
     def bound(self) -> int:

@@ -185,13 +185,13 @@ class Installation:
             self.start(command)
         self.wait_until_ready()
 
-    def wait_until_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
-        """Wait until /readyz says 200."""
+    def wait_until_ready(self, timeout_s: float = READY_TIMEOUT_S, port: int | None = None) -> None:
+        """Wait until /readyz of a web process says 200."""
         deadline_s = time.monotonic() + timeout_s
         last: object = None
         while time.monotonic() < deadline_s:
             try:
-                status, last = Client(self.port).call("GET", "/readyz")
+                status, last = Client(port or self.port).call("GET", "/readyz")
             except OSError as error:
                 last = error
             else:
