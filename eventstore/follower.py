@@ -17,7 +17,7 @@ from psycopg import sql
 
 from signalbox.eventstore.errors import Unavailable
 from signalbox.eventstore.postgres import Broken
-from signalbox.eventstore.recorder import CHANNEL
+from signalbox.eventstore.recorder import CHANNEL, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,6 +59,7 @@ class Follower:
         self._own = log_.own_connection("follower")
         self.position = log_.head()
         self.listening = Event()
+        self._is_lost = False
         self._greenlet = gevent.spawn(self._run)
 
     def close(self) -> None:
@@ -72,6 +73,7 @@ class Follower:
                 self._follow(self._own.get())
             except (*Broken, Unavailable) as error:
                 log.warning("follower lost its connection", extra={"error": str(error)})
+                self._is_lost = True
                 self._own.discard()
                 gevent.sleep(RETRY_S)
 
@@ -80,6 +82,9 @@ class Follower:
         self._catch_up(connection)
         self._signal(frozenset())  # Whatever was committed while nobody listened.
         self.listening.set()
+        if self._is_lost:
+            log.info("follower is connected again")
+            self._is_lost = False
         looked_s = monotonic()
         while True:
             topics = _next_topics(connection)
@@ -112,4 +117,4 @@ def _next_topics(connection: psycopg.Connection[TupleRow]) -> frozenset[str]:
     signals += [notice.payload for notice in connection.notifies(timeout=0)]
     if not all(signals):
         return frozenset()
-    return frozenset(word for signal in signals for word in signal.split(","))
+    return frozenset(word for signal in signals for word in words_of(signal))

@@ -112,7 +112,7 @@ class LeaseKeeper:
         self._own.discard()
 
     def _run(self) -> None:
-        renewed_s = -self._renew_s
+        renewed_s, is_away = -self._renew_s, False
         while True:
             try:
                 connection = self._own.get()
@@ -123,9 +123,13 @@ class LeaseKeeper:
                 took_all_it_may = self._take_share(connection) == ACQUIRE_MAX
             except Broken as error:
                 log.warning("leases can't be renewed", extra={"error": str(error)})
+                is_away = True
                 self._own.discard()
                 gevent.sleep(RETRY_S)
             else:
+                if is_away:
+                    log.info("leases are renewed again")
+                    is_away = False
                 gevent.sleep(0 if took_all_it_may else ACQUIRE_S)
 
     def _watch(self) -> None:

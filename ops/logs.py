@@ -2,14 +2,16 @@
 
     2026-03-10T14:30:00.123Z INFO signalbox.actors.link link bound link_id=1
 
-Fields come from `extra=`. No value starts a line of its own, none is longer than a bound, and what
-looks like a secret, by its field's name or by itself, is written as `[redacted]`.
+Fields come from `extra=`. Trouble (a line with an `error`) that goes on is told once a minute, with
+how often it came meanwhile (`repeats`). No value starts a line of its own, none is longer than a
+bound, and what looks like a secret, by its field's name or by itself, is written as `[redacted]`.
 """
 
 import json
 import logging
 import re
 import sys
+from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
@@ -18,6 +20,8 @@ from typing_extensions import override
 
 VALUE_CHARACTERS_MAX: Final = 512
 TRACEBACK_CHARACTERS_MAX: Final = 16_384
+REPEAT_S: Final = 60.0
+REPEATING_MAX: Final = 1_000
 REDACTED: Final = "[redacted]"
 
 SECRET_WORDS: Final = frozenset(
@@ -53,6 +57,7 @@ def configure(level: str, line_format: str, process: str) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(process) if line_format == "json" else TextFormatter())
+    handler.addFilter(Repeating())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -67,6 +72,35 @@ def shorten(number: str) -> str:
     '…45'
     """
     return f"{number[:3]}…{number[-3:]}" if len(number) > 2 * 3 + 1 else f"…{number[-2:]}"
+
+
+class Repeating(logging.Filter):
+    """Lets the same trouble through once a minute; each loop that can't go on would flood the log.
+
+    It is the same when all is but the error's own words.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: OrderedDict[tuple[object, ...], list[float]] = OrderedDict()
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        if "error" not in record.__dict__:
+            return True
+        same = tuple((name, value) for name, value in _fields(record) if name != "error")
+        key = (record.name, record.levelno, record.getMessage(), same)
+        told = self._told.get(key)
+        if told is not None and record.created - told[0] < REPEAT_S:
+            told[1] += 1
+            return False
+        if told is not None and told[1]:
+            record.repeats = int(told[1])
+        self._told[key] = [record.created, 0]
+        self._told.move_to_end(key)
+        if len(self._told) > REPEATING_MAX:
+            self._told.popitem(last=False)
+        return True
 
 
 class TextFormatter(logging.Formatter):

@@ -1,6 +1,7 @@
 """What holds for every path: failures in our own form, ids, probes, and no word left out."""
 
 from collections.abc import Iterator
+from threading import Barrier
 
 import falcon.testing
 import pytest
@@ -107,6 +108,17 @@ def test_the_gateway_is_not_ready_when_one_check_fails() -> None:
         "status": "not ready",
         "checks": {"store": "ok", "projector": "40 s behind"},
     }
+
+
+def test_all_that_must_be_ready_is_asked_at_once() -> None:
+    asked = Barrier(3)
+
+    def check() -> str:
+        asked.wait(timeout=5)
+        return ""
+
+    surface = Surface(checks=dict.fromkeys(("store", "leases", "projector"), check))
+    assert surface.client().simulate_get("/readyz").status_code == 200
 
 
 def test_metrics_have_the_references_type_and_all_processes_counts(

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from signalbox.ops.logs import JsonFormatter, TextFormatter, configure, shorten
+from signalbox.ops.logs import JsonFormatter, Repeating, TextFormatter, configure, shorten
 
 TEXT, JSON = TextFormatter(), JsonFormatter("relay")
 
@@ -125,6 +125,25 @@ def test_other_peoples_chatter_is_kept_out(
     root.setLevel(level)
     assert "theirs" not in (seen := capsys.readouterr().err)
     assert "ours" in seen
+
+
+def test_trouble_that_goes_on_is_told_once_a_minute() -> None:
+    repeating = Repeating()
+
+    def shown(after_s: float, message: str = "store is away", **fields: object) -> str | None:
+        line = record(message, **fields)
+        line.created += after_s
+        return TEXT.format(line).partition("signalbox.x ")[2] if repeating.filter(line) else None
+
+    assert shown(0.0, error="refused") == "store is away error=refused"
+    assert shown(0.2, error="refused") is None
+    assert shown(59.0, error="reset") is None
+    assert shown(59.0, "leases are away", error="reset") == "leases are away error=reset"
+    assert shown(59.0, error="refused", link=1) == "store is away error=refused link=1"
+    assert shown(60.0, error="reset") == "store is away error=reset repeats=2"
+    assert shown(61.0) == "store is away"
+    assert shown(61.0) == "store is away"
+    assert shown(121.0, error="refused") == "store is away error=refused"
 
 
 @pytest.mark.parametrize(
