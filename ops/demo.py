@@ -8,6 +8,7 @@ home/demo/account.json     the demo's user, application and organisation, made o
 
 import os
 import secrets
+import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Final, Self
 
 import msgspec
 
-from signalbox.ops.demo_client import DemoClient, DemoError, say
+from signalbox.ops.demo_client import ORG_SECRET, DemoClient, DemoError, say
 from signalbox.ops.keys import ADMIN_API_KEY_FILE
 from signalbox.ops.phone import SECRET_VARIABLE
 from signalbox.ops.preflight import free_port
@@ -26,6 +27,7 @@ TIMELINE_TIMEOUT_S: Final = 60
 REGISTERED: Final = ("email", "password", "app_name", "app_secret")
 PHONE_SIM: Final = "0:+15550001111:SIM1:Demo"
 PHONE_TEXT: Final = "+15559876543=Is the line clear?"
+READ_SECRET: Final = """python3 -c 'import json,sys; print(json.load(sys.stdin)["secret_key"])'"""  # noqa: S105
 
 CONFIG: Final = """\
 # Written anew by every `signalbox up --demo`.
@@ -113,6 +115,7 @@ class Demo:
         environment: Mapping[str, str],
     ) -> None:
         """Send one SMS through the phone, and print what went through it both ways."""
+        say(f"$ {ORG_SECRET}=$({READ_SECRET} < {shlex.quote(str(self._account_path))})")
         try:
             number = client.send_by_phone(account.org_id, account.secret_key)
             client.wait_until_sent(account.org_id, account.secret_key, number)
@@ -125,9 +128,12 @@ class Demo:
         """Register the account; a database that has it already answers 400, and we know its id."""
         account = self._account()
         fields = {name: getattr(account, name) for name in REGISTERED}
-        app_id = client.register(fields, admin_key) or account.app_id
-        if not app_id:
-            raise DemoError(f"{account.email} exists already: remove {self._account_path}")
+        app_id = client.register(fields, admin_key)
+        if app_id is None:
+            app_id = account.app_id
+            if not app_id:
+                raise DemoError(f"{account.email} exists already: remove {self._account_path}")
+            say("signalbox: demo: that is as it should be, an earlier start made the user")
         account = msgspec.structs.replace(account, app_id=app_id)
         self._keep(account)
         return account

@@ -6,13 +6,17 @@ nothing of the gateway but its address: what it is made of is a client.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
+from urllib.parse import urlsplit
 
 import websocket
 
@@ -23,6 +27,7 @@ from signalbox.ops.phone_dialects import (
     Signalhouse,
     Sms,
     Trucopilot,
+    in_a_line,
 )
 from signalbox.ops.settings import SettingsError
 
@@ -35,9 +40,13 @@ if TYPE_CHECKING:
 SECRET_VARIABLE: Final = "SIGNALBOX_PHONE_SECRET"  # noqa: S105  its name
 SOCKET_TIMEOUT_S: Final = 60.0  # the gateway pings every 25 s
 RETRY_S: Final = (0.5, 1.0, 2.0, 5.0)
+LOCKED_RETRY_S: Final = 60.0
+HELD_S: Final = 5.0
+ANSWER_AFTER_S_MAX: Final = 86_400.0
 REFUSED_STATUSES: Final = range(400, 429)
 REFUSED_CODES: Final = {4401, 4403, 4404}
 REPLACED: Final = 4409
+TOO_MANY: Final = 4429
 NO_STATUS: Final = 1005
 FAILED: Final = 1
 
@@ -56,8 +65,16 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         SettingsError: something is missing, or the gateway refuses the phone.
     """
-    phone = Phone(_dialect(arguments), arguments.answer, arguments.answer_after_s)
+    answer_after_s = arguments.answer_after_s
+    if not 0 <= answer_after_s <= ANSWER_AFTER_S_MAX:
+        raise SettingsError(
+            f"phone: --answer-after-s: expected 0 to {ANSWER_AFTER_S_MAX:g}, got {answer_after_s:g}"
+        )
+    phone = Phone(_dialect(arguments), arguments.answer, answer_after_s)
     texts = [_text(given) for given in arguments.inbound]
+    signal.signal(signal.SIGTERM, _end)
+    # In the background of a terminal there is nothing to read, which is no reason to be stopped.
+    signal.signal(signal.SIGTTIN, signal.SIG_IGN)
     try:
         return phone.run(texts)
     except PhoneError as error:
@@ -73,9 +90,10 @@ class Phone:
         self._answer_after_s = answer_after_s
         self._socket: websocket.WebSocket | None = None
         self._sending = threading.Lock()
+        self._held = False  # Whether the gateway let us in: it said something, or did not hang up.
 
     def run(self, texts: Sequence[tuple[str, str]]) -> int:
-        """Pair, then stay connected; `texts` (sender, text) arrive at the first connection.
+        """Pair, then stay connected; `texts` (sender, text) arrive once that holds.
 
         Whatever else is to arrive comes on standard input, a line each: sender, space, text.
 
@@ -85,28 +103,29 @@ class Phone:
         threading.Thread(target=self._read_input, daemon=True).start()
         failed = 0
         while True:
+            self._held = False
             lost = self._connected(texts)
-            if lost is not None:
+            if lost.code == REPLACED:
+                say("another connection of this phone took over")
+                return FAILED
+            if self._held:
                 failed, texts = 0, ()
-                if lost.code == REPLACED:
-                    say("another connection of this phone took over")
-                    return FAILED
-            pause_s = RETRY_S[min(failed, len(RETRY_S) - 1)]
+            _wait(lost, failed)
             failed += 1
-            say(f"not connected{lost.told if lost else ''}; again in {pause_s:g} s")
-            time.sleep(pause_s)
 
-    def _connected(self, texts: Sequence[tuple[str, str]]) -> Lost | None:
-        """Stay for one connection; None when there was none."""
+    def _connected(self, texts: Sequence[tuple[str, str]]) -> Lost:
+        """Stay for one connection, if there can be one."""
         try:
             socket = websocket.create_connection(self._dialect.socket_url, SOCKET_TIMEOUT_S)
         except websocket.WebSocketBadStatusException as error:
+            refusal = f"{error.status_code}: {_body(error)}"
             if error.status_code in REFUSED_STATUSES:
-                raise PhoneError(f"refused with {error.status_code}: {_body(error)}") from None
-            return None
-        except (OSError, websocket.WebSocketException):
-            return None
+                raise PhoneError(f"refused with {refusal}") from None
+            return Lost(NO_STATUS, refusal)
+        except (OSError, websocket.WebSocketException) as error:
+            return Lost(NO_STATUS, in_a_line(str(error)))
         self._socket = socket
+        since_s = time.monotonic()
         try:
             for frame in self._dialect.greeting():
                 self._send(frame)
@@ -114,9 +133,10 @@ class Phone:
             for sender, text in texts:
                 self._arrive(sender, text)
             return self._listen(socket)
-        except (OSError, websocket.WebSocketException):
-            return Lost(NO_STATUS, "")
+        except (OSError, websocket.WebSocketException) as error:
+            return Lost(NO_STATUS, in_a_line(str(error)))
         finally:
+            self._held |= time.monotonic() - since_s >= HELD_S
             self._socket = None
             socket.shutdown()  # type: ignore[no-untyped-call]
 
@@ -134,6 +154,7 @@ class Phone:
 
     def _hear(self, frame: Frame) -> bool:
         """Do what a frame says; False to hang up."""
+        self._held = True
         sms = self._dialect.command(frame)
         if sms is None:
             say(f"heard {json.dumps(frame, ensure_ascii=False)}")
@@ -177,18 +198,19 @@ class Phone:
             socket.send(json.dumps(frame))
 
     def _read_input(self) -> None:
-        for line in sys.stdin:
-            sender, _, text = line.strip().partition(" ")
-            if sender:
-                self._arrive(sender, text)
+        with suppress(OSError):  # The terminal is not ours to read.
+            for line in sys.stdin:
+                sender, _, text = line.strip().partition(" ")
+                if sender:
+                    self._arrive(sender, text)
 
     def _pair(self) -> None:
         """Pair as soon as the gateway is there."""
-        while True:
+        for failed in itertools.count():
             try:
                 self._dialect.pair()
-            except OSError:
-                time.sleep(RETRY_S[0])
+            except OSError as error:
+                _wait(Lost(NO_STATUS, in_a_line(str(error))), failed)
             else:
                 return
 
@@ -214,8 +236,19 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
+def _wait(lost: Lost, failed: int) -> None:
+    """Say why there is no connection, and wait for the next try."""
+    pause_s = LOCKED_RETRY_S if lost.code == TOO_MANY else RETRY_S[min(failed, len(RETRY_S) - 1)]
+    say(f"not connected{lost.told}; again in {pause_s:g} s")
+    time.sleep(pause_s)
+
+
+def _end(*_: object) -> NoReturn:
+    sys.exit(0)
+
+
 def _dialect(arguments: argparse.Namespace) -> Dialect:
-    url = arguments.url.rstrip("/")
+    url = _url(arguments.url)
     secret = arguments.secret or os.environ.get(SECRET_VARIABLE, "")
     if not secret:
         raise SettingsError(f"phone: needs --secret, or {SECRET_VARIABLE}")
@@ -224,6 +257,18 @@ def _dialect(arguments: argparse.Namespace) -> Dialect:
     if not arguments.org:
         raise SettingsError("phone: needs --org for --surface trucopilot")
     return Trucopilot(url, arguments.org, secret, [_sim(given) for given in arguments.sim])
+
+
+def _url(given: str) -> str:
+    try:
+        parts = urlsplit(given)
+        host = (parts.hostname or "").encode("idna")
+        is_url = parts.scheme in {"http", "https"} and bool(host) and parts.port != 0
+    except ValueError:  # No port, or no name, that can be.
+        is_url = False
+    if not is_url or " " in given or not given.isprintable():
+        raise SettingsError(f"phone: --url: expected http[s]://HOST[:PORT], got {given!r}")
+    return given.rstrip("/")
 
 
 def _sim(given: str) -> Frame:
@@ -236,10 +281,12 @@ def _sim(given: str) -> Frame:
 
 
 def _text(given: str) -> tuple[str, str]:
-    sender, _, text = given.partition("=")
+    sender, equals, text = given.partition("=")
+    if not (sender and equals):
+        raise SettingsError("phone: --inbound is FROM=TEXT")
     return sender, text
 
 
 def _body(error: websocket.WebSocketBadStatusException) -> str:
     body = error.resp_body or b""
-    return body.decode(errors="replace") if isinstance(body, bytes) else str(body)
+    return in_a_line(body.decode(errors="replace") if isinstance(body, bytes) else str(body))

@@ -9,6 +9,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from urllib.parse import quote, urlsplit
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 CALL_TIMEOUT_S: Final = 10.0
 ANSWER_OCTETS_MAX: Final = 65_536
+SHOWN_CHARS_MAX: Final = 200
 
 Frame = dict[str, Any]
 Outcome = Literal["sent", "delivered", "failed"]
@@ -118,6 +120,10 @@ class Signalhouse:
                 status, answer = response.status, json.loads(response.read(ANSWER_OCTETS_MAX))
         except urllib.error.HTTPError as error:
             raise PhoneError(f"{error.code}: {_reason(error.read(ANSWER_OCTETS_MAX))}") from None
+        except urllib.error.URLError as error:
+            raise ConnectionError(str(error.reason)) from None
+        except (HTTPException, ValueError) as error:
+            raise ConnectionError(f"is that a gateway? {error}") from None
         if status != expected:
             raise PhoneError(f"expected {expected.value}, got {status}")
         return dict(answer)
@@ -169,6 +175,12 @@ class Trucopilot:
         return {"type": "inbound", "message": message}
 
 
+def in_a_line(text: str) -> str:
+    """Return the beginning of a text from anywhere, fit for a terminal."""
+    shown = " ".join(text.split())[:SHOWN_CHARS_MAX]
+    return "".join(char if char.isprintable() else "?" for char in shown)
+
+
 def _websocket(url: str) -> str:
     parts = urlsplit(url)
     scheme = "wss" if parts.scheme == "https" else "ws"
@@ -179,4 +191,4 @@ def _reason(body: bytes) -> str:
     try:
         return str(json.loads(body)["error"])
     except (ValueError, KeyError, TypeError):
-        return body.decode(errors="replace")[:200]
+        return in_a_line(body.decode(errors="replace"))

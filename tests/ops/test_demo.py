@@ -118,6 +118,17 @@ def test_the_second_demo_uses_the_application_of_the_first(
     assert len(set(sends)) == 2
 
 
+def test_the_second_demo_says_that_the_user_need_not_be_made(
+    gateway: Gateway, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    show(gateway, tmp_path)
+    assert "an earlier start made the user" not in capfd.readouterr().out
+    show(gateway, tmp_path)
+    lines = capfd.readouterr().out.splitlines()
+    refused = lines.index('{"success": false, "error": "user exists"}')
+    assert lines[refused + 1].startswith("signalbox: demo: that is as it should be")
+
+
 def test_an_application_that_was_forgotten_is_reported_in_one_line(
     gateway: Gateway, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
