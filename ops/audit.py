@@ -1,7 +1,7 @@
 """`signalbox audit`: what the log says, for people (`timeline`) and for programs (`export`).
 
-The timeline shows no text and shortens numbers. The export shows personal content as `[sealed]`
-unless it is asked for; what belongs to an erased tenant stays `[erased]` even then.
+The timeline shows no text, shortens numbers and hides mailboxes. The export shows personal content
+as `[sealed]` unless it is asked for; what belongs to an erased tenant stays `[erased]` even then.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from signalbox.domain.names import EVENT_CLASSES, UPCASTS
 from signalbox.domain.personal import ERASED
 from signalbox.eventstore.mapper import read_envelope
 from signalbox.eventstore.postgres import borrowed
-from signalbox.ops import moments, tables
+from signalbox.ops import audit_mail, moments, tables
 from signalbox.ops.logs import shorten
 from signalbox.ops.settings import SettingsError
 from signalbox.ops.store import open_log
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 SEALED: Final = "[sealed]"
 BATCH_EVENTS: Final = 1000
 PHONES_ID: Final = "msg_"
+OF_SMS: Final = (message.stream_of(""), phone_message.PREFIX)
 UNKNOWN: Final = 1  # exit code
 
 _SELECT: Final[LiteralString] = """
@@ -53,18 +54,27 @@ _FIND: Final[LiteralString] = """
 """
 
 
-def timeline(settings: Settings, message_id: str) -> int:
-    """Print the events of one message; return the exit code, 1 when there is no such message."""
+def timeline(settings: Settings, message_id: str, tenant_id: str | None = None) -> int:
+    """Print the events of one message; return the exit code, 1 when there is no such message.
+
+    With a tenant it is a mail, by its client's id.
+
+    Raises:
+        SettingsError: several tenants have a mail with this id.
+    """
     with closing(open_log(settings)) as log:
-        if print_timeline(log, message_id, tables.standard_output()):
+        if print_timeline(log, message_id, tables.standard_output(), tenant_id):
             return 0
-    sys.stderr.write(f"signalbox: no message {message_id!r}\n")
+    of_tenant = "" if tenant_id is None else f" of tenant {tenant_id!r}"
+    sys.stderr.write(f"signalbox: no message {message_id!r}{of_tenant}\n")
     return UNKNOWN
 
 
-def print_timeline(log: EventLog, message_id: str, console: Console) -> bool:
-    """Print the events of one message; False when there are none."""
-    stream = find_stream(log, message_id)
+def print_timeline(
+    log: EventLog, message_id: str, console: Console, tenant_id: str | None = None
+) -> bool:
+    """Print the events of one message; False when there are none. Raises as `timeline`."""
+    stream = find_stream(log, message_id, tenant_id)
     events = log.read(stream) if stream else []
     if not events:
         return False
@@ -82,12 +92,22 @@ def print_timeline(log: EventLog, message_id: str, console: Console) -> bool:
     return True
 
 
-def find_stream(log: EventLog, message_id: str) -> str | None:
-    """Return the stream of a message: by its API's id (`msg_…` for phones'), or by its own name."""
-    if message_id.startswith(phone_message.PREFIX):
-        return message_id
+def find_stream(log: EventLog, message_id: str, tenant_id: str | None = None) -> str | None:
+    """Return the stream of a message: by its API's id (`msg_…` for phones'), or by its own name.
+
+    With a tenant it is one of its mails. Raises as `timeline`.
+    """
+    if tenant_id is not None:
+        return audit_mail.find_stream(log, message_id, tenant_id)
+    for stream in (_of_phones(log, message_id), message_id, message.stream_of(message_id)):
+        if stream is not None and stream.startswith(OF_SMS) and log.last_version(stream):
+            return stream
+    return audit_mail.find_stream(log, message_id)
+
+
+def _of_phones(log: EventLog, message_id: str) -> str | None:
     if not message_id.startswith(PHONES_ID):
-        return message.stream_of(message_id)
+        return None
     with borrowed(log.pool) as connection:
         row = connection.execute(_FIND, (message_id.removeprefix(PHONES_ID),)).fetchone()
     return row["originator_id"] if row else None
@@ -180,7 +200,7 @@ def _what(event: Event) -> str:
         case message.ReceiptRecorded(status=status, stat=stat, error_code=code):
             what = f"{status} ({stat or '-'}, error {code or '-'}), SMSC id {event.smsc_id}"
         case _:
-            what = _what_of_phones(event)
+            what = _what_of_phones(event) or audit_mail.what(event)
     return what
 
 
@@ -188,7 +208,8 @@ def _what_of_phones(event: Event) -> str:
     what = ""
     match event:
         case phone_message.OutboundQueued(to=to, segments=segments, sim=sim):
-            what = f"to {_short(to)}, {segments} segments{'' if sim is None else f', SIM {sim}'}"
+            many = f"{segments} segment{'' if segments == 1 else 's'}"
+            what = f"to {_short(to)}, {many}{'' if sim is None else f', SIM {sim}'}"
         case phone_message.OutboundPushed(attempt=attempt, phone_id=phone_id):
             what = f"attempt {attempt}, {phone_id}"
         case phone_message.StatusReported(status=status, error=error):

@@ -1,7 +1,9 @@
 """The processes of `signalbox up`: their output on one terminal, their ends in order."""
 
+import json
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -10,10 +12,12 @@ from functools import partial
 from typing import Any, Final
 
 from honcho.manager import Manager
+from honcho.printer import Message, Printer
 from honcho.process import Popen, Process
 from typing_extensions import override
 
 from signalbox.ops.children import ends_with_parent
+from signalbox.ops.logs import as_json
 
 STOP_TIMEOUT_S: Final = 30.0  # Of each process: `graceful_timeout_s` and a little more.
 POLL_S: Final = 0.05
@@ -29,8 +33,10 @@ class Foreman(Manager):  # type: ignore[misc]  # honcho ships no types
 
     _terminating: bool
 
-    def __init__(self, healthy: Callable[[], bool], started: Callable[[], None]) -> None:
-        super().__init__()
+    def __init__(
+        self, healthy: Callable[[], bool], started: Callable[[], None], *, in_json: bool = False
+    ) -> None:
+        super().__init__(JsonPrinter(sys.stdout) if in_json else None)
         self._process_ctor = partial(_Child, os.getpid())
         self._healthy = healthy
         self._started = started
@@ -77,6 +83,18 @@ class Foreman(Manager):  # type: ignore[misc]  # honcho ships no types
         self._killall(force=True)
 
 
+class JsonPrinter(Printer):  # type: ignore[misc]  # honcho ships no types
+    """One JSON object per line: a process's own, or made of what else it prints."""
+
+    @override
+    def write(self, message: Message) -> None:
+        data = message.data
+        text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
+        for line in text.splitlines():
+            self.output.write(f"{line if _is_json(line) else as_json(message.name, line)}\n")
+        self.output.flush()
+
+
 class _Child(Process):  # type: ignore[misc]  # honcho ships no types
     """A process and, between it and us, honcho's helper that reads its output."""
 
@@ -103,3 +121,10 @@ def _wait_for(fact: str, process: Mapping[str, Any]) -> None:
     deadline_s = time.monotonic() + STOP_TIMEOUT_S
     while fact not in process and time.monotonic() < deadline_s:
         time.sleep(POLL_S)
+
+
+def _is_json(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False

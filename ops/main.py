@@ -19,6 +19,15 @@ from signalbox.ops.settings import Settings, SettingsError, home_folder
 
 USER_ERROR: Final = 2
 INTERRUPTED: Final = 130
+PORT_MAX: Final = 65_535
+MESSAGE_NAMES: Final = """\
+MESSAGE is what an answer of the API calls it:
+  SMS over links           its message_id
+  SMS by phone, accounts   msg_...
+  SMS by phone, orgs       sms-org_ORG-NUMBER, e.g. sms-org_myorg-1
+  mail                     its pk, TENANT/ID, or its client's ID alone
+or the name of its stream, as `audit export` prints it.
+"""
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -84,6 +93,8 @@ def demo_smsc(arguments: argparse.Namespace) -> int:
     """Run the demo SMSC."""
     from signalbox.ops.demo_smsc import serve_and_exit
 
+    if not 0 <= arguments.port <= PORT_MAX:
+        raise SettingsError(f"--port: expected 0 to {PORT_MAX}, got {arguments.port}")
     serve_and_exit(arguments.port)
 
 
@@ -99,7 +110,7 @@ def timeline(arguments: argparse.Namespace) -> int:
     with inspecting(arguments, "audit") as settings:
         from signalbox.ops import audit
 
-        return audit.timeline(settings, arguments.message_id)
+        return audit.timeline(settings, arguments.message_id, arguments.tenant)
 
 
 def export(arguments: argparse.Namespace) -> int:
@@ -142,7 +153,7 @@ def make_license(arguments: argparse.Namespace) -> int:
 
 def make_invite(arguments: argparse.Namespace) -> int:
     """Print the code of a new invite."""
-    with inspecting(arguments, "invite", makes_keys=True) as settings:
+    with inspecting(arguments, "invite") as settings:
         from signalbox.ops import invites
 
         return invites.make(settings, uses=arguments.uses, days=arguments.days, by=arguments.by)
@@ -207,9 +218,13 @@ def _add_inspections(
     config: argparse.ArgumentParser,
 ) -> None:
     audit = commands.add_parser("audit", help="read the event log").add_subparsers(required=True)
-    one = audit.add_parser("timeline", help="the events of one message", parents=[config])
+    one = audit.add_parser(
+        "timeline", help="the events of one message", parents=[config],
+        formatter_class=argparse.RawDescriptionHelpFormatter, epilog=MESSAGE_NAMES,
+    )  # fmt: skip
     one.set_defaults(command=timeline)
-    one.add_argument("message_id")
+    one.add_argument("message_id", metavar="MESSAGE", help="see below")
+    one.add_argument("--tenant", metavar="ID", help="whose mail it is, by its client's id")
     many = audit.add_parser("export", help="events as JSON Lines", parents=[config])
     many.set_defaults(command=export)
     for option in ("since", "until", "stream", "topic"):

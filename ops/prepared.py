@@ -7,14 +7,16 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from signalbox.ops.keys import require_secret_key, with_kept_keys, with_secret_key
+from signalbox.ops.keys import require_secret_key, with_secret_key
 from signalbox.ops.settings import Settings, SettingsError
 
 
 def serving(arguments: argparse.Namespace, process: str) -> Settings:
     """Return the settings of a process that serves, once all it needs is known to be there."""
-    settings = _prepared(arguments, process)
+    settings = Settings.load(arguments.config, os.environ)
+    _prepare(settings, process)
     from signalbox.ops import preflight
 
     require_secret_key(settings)
@@ -28,19 +30,19 @@ def serving(arguments: argparse.Namespace, process: str) -> Settings:
 
 
 @contextmanager
-def inspecting(
-    arguments: argparse.Namespace, process: str, *, makes_keys: bool = False
-) -> Iterator[Settings]:
+def inspecting(arguments: argparse.Namespace, process: str) -> Iterator[Settings]:
     """Lend the settings of a command that looks at the database of `signalbox up` or another.
 
-    `makes_keys`: it may be the first of all, and leaves the keys that `signalbox up` will find.
+    It makes nothing: where there is no installation yet, it says so.
     """
-    settings = with_secret_key(_prepared(arguments, process))
-    if makes_keys and not settings.database.url:
-        settings, _ = with_kept_keys(settings)
+    settings = Settings.load(arguments.config, os.environ)
+    if not settings.database.url:
+        _refuse_empty(settings.home)
+    settings = with_secret_key(settings)
+    require_secret_key(settings)
+    _prepare(settings, process)
     from signalbox.ops import embedded, preflight
 
-    require_secret_key(settings)
     if settings.database.url:
         preflight.refuse_unreachable_database(settings.database)
         yield settings
@@ -49,16 +51,29 @@ def inspecting(
         yield settings.with_database_url(url)
 
 
-def _prepared(arguments: argparse.Namespace, process: str) -> Settings:
+def _refuse_empty(home: Path) -> None:
+    from signalbox.ops import patched  # noqa: F401  before all that blocks
+    from signalbox.ops.postgres_home import PostgresHome
+
+    try:
+        is_there = PostgresHome(home.resolve()).data.exists()
+    except OSError as error:
+        raise SettingsError(f"SIGNALBOX_HOME: {home}: {error.strerror}") from None
+    if not is_there:
+        raise SettingsError(
+            f"nothing of signalbox in {home.resolve()}: "
+            "is SIGNALBOX_HOME right (or DATABASE_URL missing), has `signalbox up` run?"
+        )
+
+
+def _prepare(settings: Settings, process: str) -> None:
     from signalbox.ops import logs, patched
 
-    settings = Settings.load(arguments.config, os.environ)
     try:
         patched.prepare_metrics(settings.home)
     except OSError as error:
         raise SettingsError(f"SIGNALBOX_HOME: {settings.home}: {error.strerror}") from None
     logs.configure(settings.log.level, settings.log.format, process)
-    return settings
 
 
 def _progress(line: str) -> None:

@@ -2,7 +2,7 @@
 
 The log up to then is projected into a scratch schema and read by the same queries the dashboard
 uses; the schema is dropped in the end, on Ctrl-C too. The live read models are not touched. How
-warm-ups stood then is shown beside how they stand now.
+warm-ups and mails stood then is shown beside how they stand now.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from signalbox.ops import moments, tables
 from signalbox.ops.store import open_log
 from signalbox.ops.zones import zone_of
 from signalbox.projections.building import BeingBuiltError, build, scratch_schema
+from signalbox.projections.mail_counts import STATUSES
+from signalbox.projections.mail_readers import MailModels
 from signalbox.projections.models import PROJECTIONS
 from signalbox.projections.projector import Projector
-from signalbox.projections.readers import ReadModels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import tzinfo
 
     from rich.console import Console
@@ -32,8 +33,11 @@ if TYPE_CHECKING:
     from signalbox.ops.settings import Settings
     from signalbox.projections.dashboard import Figures
     from signalbox.projections.links import LinkRow
+    from signalbox.projections.mail_counts import MailStatus
     from signalbox.projections.phone_views import PhoneFigures
     from signalbox.projections.warmup_views import GroupingStatus, IpStatus
+
+    Mails = Mapping[str, Mapping[MailStatus, int]]
 
 SCHEMA: Final = "signalbox_replay"
 
@@ -46,6 +50,7 @@ class Look:
     links: list[LinkRow]
     warmups: list[IpStatus]
     phones: PhoneFigures
+    mails: Mails
 
 
 def run(settings: Settings, until: str) -> int:
@@ -60,10 +65,11 @@ def run(settings: Settings, until: str) -> int:
         except BeingBuiltError:
             sys.stderr.write("signalbox: another replay is running\n")
             return 1
-        now = _standing_now(log, zone)
+        warmups_now, mails_now = _standing_now(log, zone)
     console = tables.standard_output()
     _print(console, f"position {position}, {tables.clock(at)}", then.figures, then.links)
-    _print_warmups(console, then.warmups, now)
+    _print_warmups(console, then.warmups, warmups_now)
+    _print_mails(console, then.mails, mails_now)
     _print_phones(console, then.phones)
     return 0
 
@@ -88,9 +94,13 @@ def look_back(
         with closing(projector):
             projector.prepare()
             build(projector)
-        models = ReadModels(log, schema, now_s=at.timestamp)
+        models = MailModels(log, schema, now_s=at.timestamp)
         return Look(
-            models.figures(), models.links(), models.warmup_status(zone), models.phone_figures()
+            models.figures(),
+            models.links(),
+            models.warmup_status(zone),
+            models.phone_figures(),
+            models.mail_totals_by_tenant(),
         )
 
 
@@ -119,12 +129,13 @@ def _print(console: Console, moment: str, figures: Figures, links: Sequence[Link
     tables.show(console, "Minutes of the last hour", minutes)
 
 
-def _standing_now(log: EventLog, zone: tzinfo) -> list[IpStatus]:
-    """Return how warm-ups stand in the live read models; nothing when nobody built them yet."""
+def _standing_now(log: EventLog, zone: tzinfo) -> tuple[list[IpStatus], Mails]:
+    """Return how warm-ups and mails stand in the live read models, if anybody built them yet."""
+    models = MailModels(log)
     try:
-        return ReadModels(log).warmup_status(zone)
+        return models.warmup_status(zone), models.mail_totals_by_tenant()
     except Unavailable:
-        return []
+        return [], {}
 
 
 def _print_warmups(console: Console, then: Iterable[IpStatus], now: Iterable[IpStatus]) -> None:
@@ -137,6 +148,19 @@ def _print_warmups(console: Console, then: Iterable[IpStatus], now: Iterable[IpS
         cells = (*key, *_standing(before.get(key)), *_standing(after.get(key)))
         table.add_row(*map(tables.cell, cells))
     tables.show(console, "Warm-ups", table)
+
+
+def _print_mails(console: Console, then: Mails, now: Mails) -> None:
+    if not then and not now:
+        return
+    table = tables.table("tenant", "status", "then", "now")
+    for tenant_id in sorted({*then, *now}):
+        for status in STATUSES:
+            counts = [one.get(tenant_id, {}).get(status, 0) for one in (then, now)]
+            if any(counts):
+                cells = (tenant_id, status, *(f"{count:,}" for count in counts))
+                table.add_row(*map(tables.cell, cells))
+    tables.show(console, "Mails", table)
 
 
 def _print_phones(console: Console, phones: PhoneFigures) -> None:

@@ -8,19 +8,26 @@ import shlex
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
+from http.client import HTTPConnection, HTTPException
 from typing import Final
+from urllib.parse import urlsplit
 
 from signalbox.ops import preflight
 from signalbox.ops.demo import Demo
 from signalbox.ops.embedded import EmbeddedPostgres
 from signalbox.ops.foreman import Foreman
 from signalbox.ops.keys import with_kept_keys
+from signalbox.ops.logs import as_json
 from signalbox.ops.settings import Settings
 
 PROCESSES: Final = ("web", "relay", "projector")
 RELOADING: Final = ("web", "relay")
+LOOK_S: Final = 0.1
+ANSWER_TIMEOUT_S: Final = 5.0
 COMMAND: Final = (sys.executable, "-m", "signalbox.ops.main")
 
 
@@ -39,16 +46,18 @@ def run(settings: Settings, demo: Demo | None = None) -> int:
         preflight.refuse_taken_ports(settings)
         settings, admin_key_origin = with_kept_keys(settings)
         with _database(settings) as (settings, database_runs):
-            say(f"serving {settings.server.url}, home {settings.home}")
-            say(f"admin key {admin_key_origin}")
+            say(settings, f"admin key {admin_key_origin}")
+            if not settings.links:
+                say(settings, "no [[links]] are configured: SMS can leave by phones only")
             return _serve(settings, database_runs, demo)
     except KeyboardInterrupt:
         return 0
 
 
-def say(line: str) -> None:
+def say(settings: Settings, line: str) -> None:
     """Print one line for whoever started us."""
-    sys.stdout.write(f"signalbox: {line}\n")
+    shown = as_json("up", line) if _in_json(settings) else f"signalbox: {line}"
+    sys.stdout.write(f"{shown}\n")
     sys.stdout.flush()
 
 
@@ -72,7 +81,7 @@ def _database(settings: Settings) -> Iterator[tuple[Settings, Callable[[], bool]
         yield settings, lambda: True
         return
     server = EmbeddedPostgres(settings.home)
-    url = server.start(say)
+    url = server.start(partial(say, settings))
     try:
         yield settings.with_database_url(url), lambda: server.running
     finally:
@@ -82,12 +91,13 @@ def _database(settings: Settings) -> Iterator[tuple[Settings, Callable[[], bool]
 def _serve(settings: Settings, database_runs: Callable[[], bool], demo: Demo | None) -> int:
     environment = child_environment(settings)
 
-    def show_demo() -> None:
+    def started() -> None:
+        threading.Thread(target=_say_when_serving, args=(settings,), daemon=True).start()
         if demo is not None:
             arguments = (settings, (*COMMAND, "audit", "timeline"), environment)
             threading.Thread(target=demo.show, args=arguments, daemon=True).start()
 
-    foreman = Foreman(healthy=database_runs, started=show_demo)
+    foreman = Foreman(healthy=database_runs, started=started, in_json=_in_json(settings))
     config = ("--config", str(settings.config_path.absolute())) if settings.config_path else ()
     for name in PROCESSES:
         foreman.add_process(name, _shell(name, *config), env=environment)
@@ -100,8 +110,30 @@ def _serve(settings: Settings, database_runs: Callable[[], bool], demo: Demo | N
         signal.signal(signal.SIGHUP, lambda *_: foreman.hang_up(RELOADING))
     foreman.loop()
     if not database_runs():
-        say(f"PostgreSQL ended by itself, see {settings.home}/postgres.log")
+        say(settings, f"PostgreSQL ended by itself, see {settings.home}/postgres.log")
     return 0 if foreman.asked_to_stop else 1
+
+
+def _say_when_serving(settings: Settings) -> None:
+    while not _answers(settings.server.url):
+        time.sleep(LOOK_S)
+    say(settings, f"serving {settings.server.url}, home {settings.home}")
+
+
+def _answers(url: str) -> bool:
+    """Tell whether the web process answers, whatever it says."""
+    where = urlsplit(url).netloc
+    with closing(HTTPConnection(where, timeout=ANSWER_TIMEOUT_S)) as connection:
+        try:
+            connection.request("GET", "/healthy")
+            connection.getresponse().read()
+        except (OSError, HTTPException):
+            return False
+    return True
+
+
+def _in_json(settings: Settings) -> bool:
+    return settings.log.format == "json"
 
 
 def _stop(*_: object) -> None:

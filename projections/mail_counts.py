@@ -47,6 +47,11 @@ _SUM: Final[LiteralString] = """
     WHERE (%(tenant)s::text IS NULL OR tenant_id = %(tenant)s)
       AND (%(batch)s::text IS NULL OR batch_code = %(batch)s)
 """
+_SUM_BY_TENANT: Final[LiteralString] = """
+    SELECT tenant_id, sum(pending)::bigint, sum(deferred)::bigint, sum(sent)::bigint,
+           sum(error)::bigint
+    FROM mail_totals GROUP BY tenant_id ORDER BY tenant_id
+"""
 
 
 def count(cursor: Cursor, moves: Iterable[tuple[Place | None, Place | None]]) -> None:
@@ -77,3 +82,9 @@ def find_totals(
     row = cursor.execute(_SUM, {"tenant": tenant_id, "batch": batch_code}).fetchone()
     assert row is not None
     return dict(zip(STATUSES, row, strict=True))
+
+
+def find_by_tenant(cursor: Cursor) -> dict[str, dict[MailStatus, int]]:
+    """Return how many mails of each tenant that has any are in which status, by tenant."""
+    rows = cursor.execute(_SUM_BY_TENANT)
+    return {tenant_id: dict(zip(STATUSES, row, strict=True)) for tenant_id, *row in rows}

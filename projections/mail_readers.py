@@ -54,6 +54,11 @@ class MailModels(ReadModels):
         with self._reading() as cursor:
             return mail_counts.find_totals(cursor, tenant_id, batch_code)
 
+    def mail_totals_by_tenant(self) -> Mapping[str, Mapping[MailStatus, int]]:
+        """Return how many mails of each tenant that has any are in which status."""
+        with self._reading() as cursor:
+            return mail_counts.find_by_tenant(cursor)
+
     def mail_reports(self, tenant_id: str, after_position: int, limit: int) -> list[ReportEvent]:
         """Return what a tenant's server is to be told of behind a position in the log."""
         with self._reading() as cursor:
@@ -99,3 +104,8 @@ class MailModels(ReadModels):
         """Return commands, the oldest first."""
         with self._reading() as cursor:
             return command_log.find(cursor, query)
+
+    def older_command(self, query: CommandQuery) -> int:
+        """Return the id behind which there are the newest `limit` commands only; 0: all are."""
+        with self._reading() as cursor:
+            return command_log.find_older(cursor, query)

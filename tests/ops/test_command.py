@@ -51,6 +51,40 @@ def test_a_key_kept_at_home_is_not_for_processes_of_their_own(tmp_path: Path) ->
     assert "SECRET_KEY is not set" in refusal(tmp_path, "relay")
 
 
+@pytest.mark.parametrize("command", [
+    "invite make", "invite list", "invite revoke x", "audit timeline x", "audit export",
+    "replay --until 1", "projections rebuild",
+])  # fmt: skip
+@pytest.mark.parametrize("exists", [True, False])
+def test_where_nothing_was_installed_a_command_says_so_and_leaves_nothing(
+    tmp_path: Path,
+    command: str,
+    exists: bool,  # noqa: FBT001
+) -> None:
+    home = tmp_path / "wrong"
+    if exists:
+        home.mkdir()
+    line = refusal(tmp_path, *command.split(), SIGNALBOX_HOME=str(home))
+    assert line == (
+        f"signalbox: nothing of signalbox in {home}: "
+        "is SIGNALBOX_HOME right (or DATABASE_URL missing), has `signalbox up` run?\n"
+    )
+    assert home.exists() == exists
+    assert not exists or list(home.iterdir()) == []
+
+
+def test_a_command_beside_a_database_needs_its_key_and_leaves_nothing(tmp_path: Path) -> None:
+    line = refusal(tmp_path, "invite", "list", DATABASE_URL="postgresql://127.0.0.1:1/x")
+    assert "SECRET_KEY is not set" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_timeline_explains_what_it_takes(tmp_path: Path) -> None:
+    shown = signalbox(tmp_path, "audit", "timeline", "--help").stdout
+    for name in ("message_id", "msg_", "sms-org_myorg-1", "TENANT/ID", "--tenant"):
+        assert name in shown
+
+
 @pytest.mark.parametrize("process", ["up", "relay", "replay --until 1"])
 def test_an_unreachable_database_is_named_without_its_password(
     tmp_path: Path, process: str

@@ -1,5 +1,6 @@
 """Several processes on one terminal: in order down, and nobody left behind."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -17,12 +18,14 @@ POLITE = "trap 'sleep 0.2; exit 0' TERM; while :; do sleep 0.05; done"
 SPLIT = "while :; do sleep 0.05; done"
 
 
-def foreman(*commands: str, healthy: str = "lambda: True") -> subprocess.Popen[str]:
+def foreman(
+    *commands: str, healthy: str = "lambda: True", in_json: bool = False
+) -> subprocess.Popen[str]:
     """Start a foreman of `commands`, named p0, p1, …, in a process of its own."""
     code = f"""
         import sys
         from signalbox.ops.foreman import Foreman
-        foreman = Foreman(healthy={healthy}, started=lambda: print("begun", flush=True))
+        foreman = Foreman({healthy}, lambda: print('"begun"', flush=True), in_json={in_json})
         for index, command in enumerate({list(commands)!r}):
             foreman.add_process(f"p{{index}}", command)
         foreman.loop()
@@ -61,6 +64,15 @@ def test_a_signal_stops_one_after_the_other(number: signal.Signals) -> None:
     stopped = [line.split("| ")[1] for line in output.splitlines() if "stopped" in line]
     assert stopped == ["p0 stopped (rc=0)", "p1 stopped (rc=0)", "p2 stopped (rc=0)"]
     assert not any(alive(child) for child in children)
+
+
+def test_in_json_every_line_is_an_object_and_those_that_were_stay_as_they_are() -> None:
+    says = """echo '{"process": "relay", "link": 1}'; echo 'not {json}'; echo 1; sleep 0.2"""
+    _, output = ended(foreman(says, healthy="lambda: not 0", in_json=True))
+    lines = [line for line in output.splitlines() if line != '"begun"']
+    assert '{"process": "relay", "link": 1}' in lines
+    told = [(line.get("process"), line.get("message")) for line in map(json.loads, lines)]
+    assert {("p0", "not {json}"), ("p0", "1"), ("system", "p0 stopped (rc=0)")} <= set(told)
 
 
 def test_when_one_ends_by_itself_the_others_are_stopped_and_it_is_an_error() -> None:

@@ -1,4 +1,4 @@
-"""`signalbox invite`: codes that open accounts, made beside a gateway or without one."""
+"""`signalbox invite`: codes that open accounts, made beside a gateway, or while it rests."""
 
 from pathlib import Path
 
@@ -9,7 +9,8 @@ from signalbox.domain.errors import InvalidInvite
 from signalbox.eventstore.journal import Journal
 from signalbox.eventstore.log import EventLog
 from signalbox.ops import invites
-from signalbox.ops.keys import SECRET_KEY_FILE
+from signalbox.ops.embedded import EmbeddedPostgres
+from signalbox.ops.keys import SECRET_KEY_FILE, keep
 from signalbox.ops.main import main
 
 SECRET_KEY = "a secret key for tests, long enough"
@@ -124,15 +125,21 @@ def test_beside_another_database_no_key_is_made_up(
     assert not (tmp_path / SECRET_KEY_FILE).exists()
 
 
-def test_the_command_may_be_the_first_of_an_installation(
+def test_the_command_finds_what_up_has_made_but_makes_no_installation(
     home: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SECRET_KEY")
     monkeypatch.delenv("DATABASE_URL")
     monkeypatch.setenv("SIGNALBOX_HOME", str(home))
-    code = made(capsys)
-    assert len(code) == 23
-    assert (home / SECRET_KEY_FILE).exists()
+    assert main(["invite", "make"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert f"nothing of signalbox in {home}: " in printed.err
+    assert list(home.iterdir()) == []
+    keep(home / SECRET_KEY_FILE)
+    with EmbeddedPostgres(home, fsync=False):
+        pass
+    assert len(made(capsys)) == 23
     assert [row[-1] for row in listed(capsys)] == ["yes"]
 
 

@@ -7,8 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 from support.histories import CONFIGURED, T0, dead_letters, record, record_messages, rows_of
+from support.mail_histories import SENT, Told, created
+from support.mail_histories import queued as mail_queued
 from support.phone_histories import OWNER, PHONE, PUSHED, queued, received, tell
 
+from signalbox.domain.mail import MailAttempted
 from signalbox.domain.phone import PhoneConnected
 from signalbox.domain.ramp import Schedule
 from signalbox.domain.sending_day import Outcome, VolumeReserved, VolumeSettled, stream_of
@@ -19,6 +22,7 @@ from signalbox.ops import rebuild, replay
 from signalbox.ops.sections import Warmup
 from signalbox.ops.settings import Settings
 from signalbox.projections.building import build, scratch_schema
+from signalbox.projections.mail_readers import MailModels
 from signalbox.projections.models import PROJECTIONS
 from signalbox.projections.phone_counts import STATUSES
 from signalbox.projections.phone_views import PhoneFigures
@@ -50,7 +54,7 @@ def test_a_replay_shows_the_figures_recorded_then(event_log: EventLog) -> None:
     build(projector)
     for position, at, figures, links in then:
         look = replay.look_back(event_log, position, at, 3, UTC)
-        assert look == replay.Look(figures, links, [], NO_PHONES)
+        assert look == replay.Look(figures, links, [], NO_PHONES, {})
     projector.close()
 
 
@@ -138,6 +142,36 @@ def test_where_nothing_is_warmed_up_nothing_is_said_of_it(
     record_messages(event_log, 1)
     assert replay.run(settings, "9") == 0
     assert "Warm-ups" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("is_built", [True, False])
+def test_the_command_prints_how_many_mails_were_in_which_status_then_and_are_now(
+    settings: Settings,
+    event_log: EventLog,
+    capsys: pytest.CaptureFixture[str],
+    is_built: bool,  # noqa: FBT001
+) -> None:
+    with closing(Projector(event_log, PROJECTIONS)) as projector:
+        told = Told(event_log, projector, MailModels(event_log))
+        told.tenant(*created())
+        told.mail("a", mail_queued())
+        until = told.mail("b", mail_queued(client_id="m-2"), MailAttempted(1), SENT)
+        told.mail("a", MailAttempted(1), SENT)
+        if is_built:
+            projector.prepare()
+            build(projector)
+    assert replay.run(settings, str(until)) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["acme-2026-11-21", "pending", "1", "0"] in lines
+    assert ["acme-2026-11-21", "sent", "1", "2" if is_built else "0"] in lines
+
+
+def test_where_there_are_no_mails_nothing_is_said_of_them(
+    settings: Settings, event_log: EventLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record_messages(event_log, 1)
+    assert replay.run(settings, "9") == 0
+    assert "Mails" not in capsys.readouterr().out
 
 
 def test_the_command_prints_what_phones_carried_by_then(

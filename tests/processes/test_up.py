@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,6 @@ from support.processes import Client, Installation
 from support.smsc import NodeSmsc, Smpp34Smsc
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(150)]
@@ -73,10 +73,39 @@ def test_the_demo_shows_messages_by_link_and_by_phone_and_their_timelines() -> N
         places = [output.index(name) for name in (*by_link, *by_phone)]
         assert places == sorted(places)
         assert len(re.findall(r"^\$ curl ", output, re.MULTILINE)) >= 6
+        assert re.search(r"OutboundQueued .*, 1 segment\b", output)
         account = json.loads((installation.home / "demo" / "account.json").read_text())
         assert account["secret_key"] not in output
+        assert secret_of(output) == account["secret_key"]
         assert Client(installation.port).call("GET", "/healthy") == (200, {"status": "ok"})
         stop(process)
+        assert re.search(r"\bphone stopped \(rc=0\)", log.read_text())
+
+
+def test_it_says_that_it_serves_when_it_does_and_that_without_links_only_phones_send() -> None:
+    with Installation("", [], environment={"LOG_FORMAT": "json"}) as installation:
+        process = installation.start("up")
+        log = installation.home / "up.log"
+        deadline_s = time.monotonic() + 60
+        while "serving http" not in log.read_text():
+            assert process.poll() is None, installation.output()
+            assert time.monotonic() < deadline_s, installation.output()
+            gevent.sleep(0.02)
+        assert Client(installation.port).call("GET", "/healthy") == (200, {"status": "ok"})
+        stop(process)
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        up = [line["message"] for line in lines if line["process"] == "up"]
+        assert "no [[links]] are configured: SMS can leave by phones only" in up
+        assert up[-1] == f"serving http://127.0.0.1:{installation.port}, home {installation.home}"
+        assert {"up", "system", "web", "relay"} <= {line["process"] for line in lines}
+
+
+def secret_of(output: str) -> str:
+    """Get at the phone's secret as the demo says, in the shell it is said for."""
+    (told,) = re.findall(r"^\$ (ORG_SECRET=.*)$", output, re.MULTILINE)
+    assert '-H "X-Secret-Key: $ORG_SECRET"' in output
+    command = ["sh", "-c", f'{told}; printf %s "$ORG_SECRET"']
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
 
 def start(installation: Installation) -> subprocess.Popen[bytes]:
