@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LEFT_FREE: Final = 0.1  # of the disk's share, when something has to go
+SWEEP_S: Final = 3_600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +43,14 @@ class CacheLimits:
 
 
 class AttachmentCache:
-    """See the module. What is on disk is read and written by threads."""
+    """See the module. What is on disk is read and written by threads, and swept once an hour."""
 
     def __init__(self, limits: CacheLimits) -> None:
         self._limits = limits
         self._memory: OrderedDict[tuple[str, str], tuple[bytes, float]] = OrderedDict()
         self._memory_octets = 0
         self._disk_octets: int | None = None
+        self._sweeping = gevent.spawn(self._sweep)
 
     def get(self, tenant_id: str, md5: str) -> bytes | None:
         """Return a content of a tenant's that is still kept."""
@@ -74,6 +76,22 @@ class AttachmentCache:
             folder = self._folder(tenant_id)
             _in_thread(lambda: shutil.rmtree(folder, ignore_errors=True))
             self._disk_octets = None
+
+    def close(self) -> None:
+        """Sweep no more."""
+        self._sweeping.kill()
+
+    def sweep(self) -> None:
+        """Remove what is on disk for too long, of tenants that are not there any more too."""
+        try:
+            self._disk_octets = _in_thread(self._swept)
+        except OSError as error:
+            log.warning("attachments on disk wait", extra={"error": str(error)})
+
+    def _sweep(self) -> None:
+        while self._limits.folder is not None:
+            self.sweep()
+            gevent.sleep(SWEEP_S)
 
     # memory
 

@@ -106,6 +106,7 @@ class Attachments:
     def close(self) -> None:
         """Nothing more is fetched."""
         self._large_files.close()
+        self._cache.close()
 
     def _file(self, tenant_id: str, attachment: Attachment) -> File:
         name, md5 = named(attachment)

@@ -77,4 +77,4 @@ class Changes:
 
     def _about(self, tracked: Tracked, what: dict[str, object]) -> dict[str, object]:
         message_id = messages.id_of(tracked.stream_id)
-        return {"link": self._label, "message_id": message_id, **what}
+        return {"link": int(self._label), "message_id": message_id, **what}

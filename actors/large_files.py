@@ -5,8 +5,9 @@
         │ s3://bucket/prefix on the operator's server                │
         └───────────── <public base URL>/<the same path> ◀───────────┘
 
-What is past its day is removed once an hour. A web server of the operator's gives the files out;
-an S3 server does so itself where there is no public base URL, for as long as it can promise to.
+What is past its day is removed once an hour, and nothing else that lies there. A web server of the
+operator's gives the files out; an S3 server does so itself where there is no public base URL, for
+as long as it can promise to.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import re
 import secrets
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from html import escape
@@ -46,6 +48,7 @@ TTL_DAYS_MAX: Final = 3_650
 SWEEP_S: Final = 3_600.0
 INTRODUCTION: Final = "Attachments to download:"
 _DAY: Final = re.compile(r"[0-9]{8}")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{32}")
 _UNSAFE: Final = re.compile(r"[^\w.() -]")
 _END_OF_HTML: Final = re.compile(r"</body\s*>", re.IGNORECASE)
 
@@ -109,14 +112,13 @@ class LargeFileStore:
     def remove_past(self, today: date) -> int:
         """Remove what may go, and return how many days that were."""
         assert self._root is not None
+        folders = [Path(folder) for folder, _, _ in os.walk(self._root)]
         past = [
             folder
-            for folder, _, _ in os.walk(self._root)
-            if _DAY.fullmatch(Path(folder).name) and Path(folder).name < f"{today:%Y%m%d}"
+            for folder in folders
+            if _DAY.fullmatch(folder.name) and folder.name < f"{today:%Y%m%d}"
         ]
-        for folder in past:
-            shutil.rmtree(folder, ignore_errors=True)
-        return len(past)
+        return sum(map(_past_day_removed, past))
 
     def _put(self, file: File, wanted: LargeFiles) -> Link:
         ttl_days = min(max(wanted.file_ttl_days, 1), TTL_DAYS_MAX)
@@ -201,6 +203,16 @@ def with_links(mail: MailContent, links: Sequence[Link]) -> str:
     ends = list(_END_OF_HTML.finditer(mail.body))
     at = ends[-1].start() if ends else len(mail.body)
     return mail.body[:at] + added + mail.body[at:]
+
+
+def _past_day_removed(day: Path) -> bool:
+    ours = [path for path in day.glob("*") if _TOKEN.fullmatch(path.name)]
+    for path in ours:
+        shutil.rmtree(path, ignore_errors=True)
+    if ours:
+        with suppress(OSError):  # It may be somebody else's folder, with more in it.
+            day.rmdir()
+    return bool(ours)
 
 
 def _past_removed(objects: Objects, storage_url: str, today: date) -> int:

@@ -217,7 +217,7 @@ class LinkSession(Actor):
         self._is_bound = True
         self._backoff.bound(monotonic())
         metrics.BOUND.labels(self._label).set(1)
-        log.info("link bound", extra={"link": self._label})
+        log.info("link bound", extra={"link": self._link.link_id})
         self._wire_log.tell(sessions.RecordBind(smsc_id))
         self._send(self._unsent)
         self._unsent = []
@@ -230,7 +230,7 @@ class LinkSession(Actor):
         self._doubt(self._window.abandon(), ended.reason)
         retry_in_s = self._retry_in_s(ended.bind_status) if self._wants_connection else 0.0
         level = logging.WARNING if self._wants_connection else logging.INFO
-        log.log(level, "link down", extra={"link": self._label, "reason": ended.reason})
+        log.log(level, "link down", extra={"link": self._link.link_id, "reason": ended.reason})
         if ended.bind_status is None:
             self._wire_log.tell(sessions.RecordLoss(ended.reason, retry_in_s))
         else:
@@ -416,7 +416,7 @@ class LinkSession(Actor):
 
     def _unencodable(self, tracked: Tracked, part: int, error: codec.EncodeError) -> None:
         """A part that can't be put into a PDU is refused here, as an SMSC would refuse it."""
-        log.error("part can't be encoded", extra={"link": self._label, "error": str(error)})
+        log.error("part can't be encoded", extra={"link": self._link.link_id, "error": str(error)})
         response = codec.SubmitSmResp(0, CommandStatus.ESME_RINVMSGLEN, "")
         self._settle([(Slot(tracked.seq, part, tracked.stream_id), response)])
 
@@ -590,14 +590,14 @@ class LinkSession(Actor):
         """Read anew what could not be stored; without the lease do nothing more at all."""
         error = result.exception
         if isinstance(error, FenceLost):
-            log.error("lease lost", extra={"link": self._label})
+            log.error("lease lost", extra={"link": self._link.link_id})
             self._close_session("lease lost")
             self.stop()
             return
         if not isinstance(error, Conflict):
             assert isinstance(error, Exception), error
             raise error
-        log.warning("stale state", extra={"link": self._label, "streams": len(stream_ids)})
+        log.warning("stale state", extra={"link": self._link.link_id, "streams": len(stream_ids)})
         for stream_id in stream_ids:
             self._memory.forget(stream_id)
         assert self._feeder is not None
@@ -633,8 +633,8 @@ class LinkSession(Actor):
         changes = Changes(self._label)
         relief.move(self._line, self._memory, trouble, changes)
         if changes.writes:
-            log.info("messages rerouted", extra={"link": self._label, "reason": trouble.reason,
-                                                 "messages": len(changes.writes)})  # fmt: skip
+            told = {"reason": trouble.reason, "messages": len(changes.writes)}
+            log.info("messages rerouted", extra={"link": self._link.link_id, **told})
             self._store(changes)
 
     def _note(self, vitals: Vitals, now_s: float) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from signalbox.actors.mail_changes import show_account, tell_limited
-from signalbox.actors.mail_usages import Usages
 from signalbox.actors.mail_warmth import Cold, Warm
 from signalbox.domain import mail as mails
+from signalbox.eventstore.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from signalbox.actors.mail_hand import Hand
     from signalbox.actors.mail_messages import Parts
     from signalbox.actors.mail_takeoff import Takeoff
-    from signalbox.actors.mail_usages import UsageRead
+    from signalbox.actors.mail_usages import UsageRead, Usages
     from signalbox.domain.mail_account import MailAccount
+    from signalbox.domain.mail_usage import Usage
     from signalbox.eventstore.journal import Write
 
 CHANGES_MAX: Final = 100  # in one append
@@ -33,7 +34,7 @@ TOO_MANY: Final = "rate_limit_exceeded"
 
 
 class Boarding:
-    """See the module; `tell` gets what was read, or that a slot is free."""
+    """See the module; `slot_is_free` is called, once, when one is after there was none."""
 
     def __init__(  # noqa: PLR0913, PLR0917  its parts
         self,
@@ -42,7 +43,7 @@ class Boarding:
         hand: Hand,
         flights: Flights,
         takeoff: Takeoff,
-        tell: Callable[[object], None],
+        usages: Usages,
         slot_is_free: Callable[[], None],
     ) -> None:
         self._tenant_id = tenant_id
@@ -51,15 +52,11 @@ class Boarding:
         self._flights = flights
         self._takeoff = takeoff
         self._slot_is_free = slot_is_free
-        self._usages = Usages(parts.log, tenant_id, parts.journal.now, tell)
+        self._usages = usages
         self._absent: set[str] = set()
         self.tenant = parts.tenants.known(tenant_id)
         for account in self.tenant.accounts.values():
             self.open(account)
-
-    def close(self) -> None:
-        """Stop reading."""
-        self._usages.close()
 
     def changed(self) -> None:
         """Take what this process was told of the tenant."""
@@ -74,22 +71,33 @@ class Boarding:
         lane.busy_max = min(widest, max(account.batch_size or widest, 1))
 
     def admit(self, now_s: float) -> None:
-        """Let go what may, while there are slots."""
+        """Let go what may, while there are slots.
+
+        Raises: `Unavailable` when the log is to be asked; the mail is lined up again.
+        """
         parts = self._parts
         while not self.tenant.is_suspended() and len(self._flights.changes) < CHANGES_MAX:
             if not parts.slots.take():
                 parts.slots.want(self._slot_is_free)
                 return
             tracked = self._hand.next_mail(parts.limits.in_flight_per_account_max)
-            if tracked is None or not self._board(tracked, now_s):
-                parts.slots.give()
+            leaves = False
+            try:
+                leaves = tracked is not None and self._board(tracked, now_s)
+            finally:
+                if not leaves:
+                    parts.slots.give()
             if tracked is None:
                 return
 
     def judged(self, flight: Flight, answer: Warm | Cold | None, now_s: float) -> None:
         """Go by what the gate answered; None: it could not be asked."""
         if isinstance(answer, Warm):
-            self._attempt(flight, answer, now_s)
+            if flight.tracked.counted_at_s and self._usage_of(flight) is None:
+                self._takeoff.release(answer)
+                self._wait(flight)
+            else:
+                self._attempt(flight, answer, now_s)
             return
         self._uncount(flight)
         command: mails.Command
@@ -139,7 +147,13 @@ class Boarding:
 
     def _board(self, tracked: Tracked, now_s: float) -> bool:
         """See whether a mail may leave; tell whether it takes the slot."""
-        if not self._is_ours(tracked):
+        try:
+            is_ours = self._is_ours(tracked)
+            account = self._account(tracked.mail.account_id)
+        except Unavailable:
+            self._hand.put(tracked)
+            raise
+        if not is_ours:
             self._flights.drop_rows([tracked.seq])
             return False
         flight = self._flights.begin(tracked)
@@ -147,7 +161,7 @@ class Boarding:
             flight.is_held = True
             self._flights.changes.hold(flight)
             return False
-        flight.account = self._account(tracked.mail.account_id)
+        flight.account = account
         if flight.account is None:
             return self._put_off(flight, mails.DeleteMail("account"), now_s)
         if flight.account.limits and not self._has_room(flight, flight.account, now_s):
@@ -173,11 +187,9 @@ class Boarding:
 
     def _has_room(self, flight: Flight, account: MailAccount, now_s: float) -> bool:
         """Count a mail if the account's limits let it through; else put it off, or back."""
-        usage = self._usages.get(account.account_id)
+        usage = self._usage_of(flight)
         if usage is None:
-            self._flights.lane(flight).waits = True
-            self._flights.end(flight)
-            self._hand.put(flight.tracked)
+            self._wait(flight)
             return False
         if usage.room(account.limits, now_s):
             usage.take(1, now_s)
@@ -189,12 +201,22 @@ class Boarding:
         until_s = usage.plan(account.limits, now_s)
         return self._put_off(flight, mails.DeferMail(until_s, "rate limit exceeded"), now_s)
 
+    def _wait(self, flight: Flight) -> None:
+        """Line a mail up again until it is known how much its account has sent."""
+        flight.tracked.counted_at_s = 0.0
+        self._flights.lane(flight).waits = True
+        self._flights.end(flight)
+        self._hand.put(flight.tracked)
+
     def _uncount(self, flight: Flight) -> None:
         tracked = flight.tracked
-        usage = self._usages.get(tracked.mail.account_id) if tracked.counted_at_s else None
+        usage = self._usage_of(flight) if tracked.counted_at_s else None
         if usage is not None:
             usage.give_back(tracked.counted_at_s)
         tracked.counted_at_s = 0.0
+
+    def _usage_of(self, flight: Flight) -> Usage | None:
+        return self._usages.get(flight.tracked.mail.account_id)
 
     def _account(self, account_id: str) -> MailAccount | None:
         """Return an account; the log alone can say that there is none."""
@@ -211,5 +233,5 @@ class Boarding:
     def _look_up(self, what: str) -> None:
         """Ask the log for what this process was not told of, once until it is told of more."""
         if what not in self._absent:
-            self._absent.add(what)
             self.tenant = self._parts.tenants.newest(self._tenant_id)
+            self._absent.add(what)

@@ -21,6 +21,7 @@ from signalbox.actors.mailbox_news import take_news
 from signalbox.actors.transports.imap import ANYWHERE, Access, MailboxAway, Place
 from signalbox.domain import dsn, mail_instance
 from signalbox.domain.bounce_rules import DEFAULT_RULES
+from signalbox.domain.mail_instance import BouncePolled
 from signalbox.eventstore import metrics
 from signalbox.eventstore.errors import Conflict, FenceLost
 from signalbox.eventstore.leases import partition_of
@@ -144,23 +145,28 @@ class MailBounces:
             folder=instance.bounce_imap_folder,
             tls=instance.bounce_imap_ssl,
         )
+        mailbox = self._parts.instance.mailbox(place)
         taken = take_news(
             place,
-            last_uid=self._last_uid,
+            last_uid=lambda uidvalidity: self._last_uid(uidvalidity, mailbox),
             take=self.take,
-            note=lambda uidvalidity, uid: self._note(uidvalidity, uid, fence),
+            note=lambda uidvalidity, uid: self._note(
+                BouncePolled(uidvalidity, uid, mailbox), fence
+            ),
             access=self._parts.access,
         )
         if taken:
             log.info("mailbox of bounces read", extra={"messages": taken})
 
-    def _last_uid(self, uidvalidity: int) -> int:
+    def _last_uid(self, uidvalidity: int, mailbox: str) -> int:
         last = self._parts.instance.last_poll()
-        return last.uid if last is not None and last.uidvalidity == uidvalidity else 0
+        if last is None or last.uidvalidity != uidvalidity:
+            return 0
+        return last.uid if last.mailbox in {"", mailbox} else 0
 
-    def _note(self, uidvalidity: int, uid: int, fence: Fence) -> None:
+    def _note(self, poll: BouncePolled, fence: Fence) -> None:
         try:
-            self._parts.instance.polled(uidvalidity, uid, fence=fence)
+            self._parts.instance.polled(poll, fence=fence)
         except Conflict as error:  # Whoever had the lease before was a moment earlier.
             log.info("poll not noted", extra={"error": str(error)})
 

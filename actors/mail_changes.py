@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from signalbox.actors.mail_streams import HELD, row_of
+from signalbox.actors.mail_trouble import kind_of, server_of
 from signalbox.domain import mail as domain
 from signalbox.domain import tenant as tenants
 from signalbox.eventstore import metrics
@@ -33,6 +34,7 @@ class Flight:
     """A mail that left the lanes: asked for, about to be attempted, being sent, or over.
 
     `command` is what it came to; with `has_slot` it counts among those that are sent at once.
+    `newer` is its mail by another row, that was read meanwhile and passed over.
     """
 
     tracked: Tracked
@@ -42,6 +44,7 @@ class Flight:
     command: domain.Command | None = None
     has_slot: bool = False
     is_held: bool = False
+    newer: Tracked | None = None
 
 
 class MailChanges:
@@ -92,12 +95,21 @@ class MailChanges:
             taken=self.taken,
         )
 
-    def nothing_leaves(self, fence: Fence | None) -> Append:
-        """Return what is written instead once the tenant was erased: its rows go."""
+    def without(self, data_key: str) -> tuple[MailChanges, MailChanges]:
+        """Return what is left once that key is gone: rows of its mails that go, and the others.
+
+        The others are to be decided anew; they tell no more than which mails and accounts.
+        """
+        gone, others = MailChanges(), MailChanges()
         for flight in self.flights:
+            (gone if flight.tracked.data_key == data_key else others).flights.append(flight)
+        for flight in gone.flights:
             flight.stage, flight.command = "over", None
-        rows = [flight.tracked.seq for flight in self.flights]
-        return Append(writes=(), fence=fence, taken=[*self.taken, *rows])
+        kept = {flight.tracked.seq for flight in others.flights}
+        rows = [flight.tracked.seq for flight in gone.flights]
+        gone.taken = [*(seq for seq in self.taken if seq not in kept), *rows]
+        others.usage = self.usage
+        return gone, others
 
     def _place(self, tracked: Tracked, events: tuple[domain.Event, ...], now_s: float) -> None:
         """Keep the mail's row where it belongs from now on."""
@@ -112,16 +124,23 @@ def tell_operators(tenant: Tenant, tracked: Tracked, events: tuple[domain.Event,
     """Count what became of a mail; log what went wrong, by the mail's key alone."""
     account_id = tracked.mail.account_id
     labels = (tenant.tenant_id, tenant.name or tenant.tenant_id, account_id, account_id)
-    about: dict[str, object] = {"tenant": tenant.tenant_id, "mail": domain.pk_of(tracked.stream_id)}
+    about: dict[str, object] = {
+        "tenant": tenant.tenant_id,
+        "mail": domain.pk_of(tracked.stream_id),
+        "server": server_of(tenant.accounts.get(account_id)),
+    }
     for event in events:
         match event:
             case domain.MailSent():
                 metrics.MAIL_SENT.labels(*labels).inc()
-            case domain.MailFailed(code=code):
+            case domain.MailFailed(code, reason):
                 metrics.MAIL_ERRORS.labels(*labels).inc()
-                log.info("mail failed", extra={**about, "code": code})
-            case domain.MailDeferred():
+                log.info("mail failed", extra={**about, "code": code, "why": kind_of(code, reason)})
+            case domain.MailDeferred(reason=reason, retry=retry, code=code):
                 metrics.MAIL_DEFERRED.labels(*labels).inc()
+                if retry:  # Else it is a limit, which is no news.
+                    why = kind_of(code, reason)
+                    log.info("mail deferred", extra={**about, "code": code, "why": why})
             case domain.MailInDoubt(resolution=resolution):
                 metrics.MAIL_IN_DOUBT.labels(resolution).inc()
                 log.warning("mail in doubt", extra={**about, "resolution": resolution})

@@ -152,7 +152,7 @@ class MailDispatchers:
 
     def _look_through(self) -> None:
         while True:
-            self._look.wait()
+            self._look.wait(COUNT_S)  # Whatever signal was lost, mails don't wait for long.
             self._look.clear()
             try:
                 for tenant_id, seq in self._waiting().items():

@@ -29,6 +29,7 @@ from signalbox.actors.mail_messages import (
     News,
     Pump,
     Recorded,
+    Stale,
     Stop,
     Stored,
     Told,
@@ -36,7 +37,7 @@ from signalbox.actors.mail_messages import (
 )
 from signalbox.actors.mail_outcomes import command_of, record
 from signalbox.actors.mail_takeoff import Takeoff
-from signalbox.actors.mail_usages import UsageRead
+from signalbox.actors.mail_usages import UsageRead, Usages
 from signalbox.actors.mail_warmth import Warm
 from signalbox.actors.runtime import Actor
 from signalbox.domain import mail as mails
@@ -74,6 +75,7 @@ class MailDispatcher(Actor):
         self._hand = Hand(parts.limits.page_mails)
         self._flights = Flights(self._hand, parts.slots)
         self._takeoff = Takeoff(parts, tenure, self._tell_self)
+        self._usages = Usages(parts.log, tenant_id, parts.journal.now, self._tell_self)
         self._feeder = MailFeeder(parts.log, self.name, self._tell_self)
         self._boarding: Boarding | None = None
         self._done: Flag | None = None
@@ -94,7 +96,7 @@ class MailDispatcher(Actor):
             self._hand,
             self._flights,
             self._takeoff,
-            self._tell_self,
+            self._usages,
             self._slot_is_free,
         )
         self._pump_at_s = 0.0
@@ -106,10 +108,11 @@ class MailDispatcher(Actor):
     def on_stop(self) -> None:
         super().on_stop()
         self._close_helpers()
+        self._usages.close()
         self._flights.clear()
 
     @override
-    def receive(self, message: object) -> None:  # noqa: C901  the table of messages
+    def receive(self, message: object) -> None:  # noqa: C901, PLR0912  the table of messages
         match message:
             case News(seq):
                 self._hand.news(seq)
@@ -121,9 +124,11 @@ class MailDispatcher(Actor):
                 self._told(outcome)
             case Judged(flight, answer):
                 self._judged(flight, answer)
-            case Withdrawn(flight):
-                until_s = self._now_s() + ASK_AGAIN_S
-                self._over(flight, mails.DeferMail(until_s, "warmup: held"))
+            case Stale(changes):
+                self._read_again(changes)
+            case Withdrawn(flight, reason) if self._flights.is_current(flight):
+                self._takeoff.release(flight.warm)
+                self._over(flight, mails.DeferMail(self._now_s() + ASK_AGAIN_S, reason))
             case Recorded(flight):
                 self._recorded(flight)
             case UsageRead():
@@ -144,8 +149,6 @@ class MailDispatcher(Actor):
 
     def _close_helpers(self) -> None:
         self._feeder.close()
-        if self._boarding is not None:
-            self._boarding.close()
         if self._releasing is not None:
             self._releasing.kill(block=False)
             self._releasing = None
@@ -157,7 +160,7 @@ class MailDispatcher(Actor):
         self._flights.drop_rows(page.spent)
         now_s = self._now_s()
         for tracked in page.mails:
-            if tracked.stream_id in self._flights:
+            if self._flights.has_left(tracked):
                 continue
             if tracked.mail.in_flight:
                 self._board.doubt(tracked, now_s)
@@ -205,15 +208,23 @@ class MailDispatcher(Actor):
     def _pump(self) -> None:
         """Attempt what may go; store what was decided; ask for more; come back in time."""
         if not self._tenure.holds():
+            self._come_back(self._now_s() + RETRY_S)
             return
         if self._done is None:
-            self._board.admit(self._now_s())
+            self._admit()
         self._flush()
         if self._done is not None:
             self._leave(self._done)
             return
         self._fetch()
         self._schedule()
+
+    def _admit(self) -> None:
+        try:
+            self._board.admit(self._now_s())
+        except Unavailable as error:
+            log.warning("mails wait for the store", extra={"error": error.reason})
+            self._come_back(self._now_s() + RETRY_S)
 
     def _flush(self) -> None:
         if len(self._flights.changes):
@@ -224,8 +235,10 @@ class MailDispatcher(Actor):
     def _append(self, changes: MailChanges, append: Append) -> None:
         try:
             result = self._parts.journal.append(append)
-        except TenantErased:
-            self._append(changes, changes.nothing_leaves(append.fence))
+        except TenantErased as error:
+            gone, others = changes.without(error.tenant_id)
+            self._append(gone, gone.append(self._tenure.fence, []))
+            self._tell_self(Stale(others))
             return
         except Unavailable as error:
             log.warning("mails wait for the store", extra={"error": error.reason})
@@ -247,7 +260,8 @@ class MailDispatcher(Actor):
         elif isinstance(error, Conflict):
             self._read_again(changes)
         else:
-            raise error
+            log.error("mails can't be stored", extra={"error": str(error)})
+            gevent.spawn_later(RETRY_S, self._tell_self, Stale(changes))
 
     def _go_on(self, flight: Flight) -> None:
         if not self._flights.is_current(flight):
@@ -281,6 +295,7 @@ class MailDispatcher(Actor):
     def _read_again(self, changes: MailChanges) -> None:
         """Somebody else wrote first: what was sent is recorded all the same, the rest read anew."""
         log.info("stale mails", extra={"tenant": self._tenant_id, "mails": len(changes.flights)})
+        self._flush()  # What was counted since is written while it is known after what.
         self._board.unsure(changes.usage)
         again: list[Tracked] = []
         for flight in changes.flights:
@@ -319,10 +334,13 @@ class MailDispatcher(Actor):
 
     def _schedule(self) -> None:
         """Come back when a row is due."""
-        due_s = self._hand.next_due_s
-        if due_s < float("inf") and (not self._pump_at_s or due_s < self._pump_at_s):
-            self._pump_at_s = due_s
-            self.tell_later(max(due_s - self._now_s(), 0.001), Pump())
+        if self._hand.next_due_s < float("inf"):
+            self._come_back(self._hand.next_due_s)
+
+    def _come_back(self, at_s: float) -> None:
+        if not self._pump_at_s or at_s < self._pump_at_s:
+            self._pump_at_s = at_s
+            self.tell_later(max(at_s - self._now_s(), 0.001), Pump())
 
     def _leave(self, done: Flag) -> None:
         """Once nothing is being sent any more, and all that is to be stored is."""

@@ -120,13 +120,24 @@ class MailFeeder:
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
 
-    def held(self, kinds: Sequence[str], after: int, limit: int) -> list[Tracked]:
-        """Return mails that wait for their batch; it blocks. Raises: one of `TROUBLE`."""
-        wanted = {"actor": self._actor_id, "kinds": kinds, "after": after, "limit": limit}
+    def held(
+        self, kinds: Sequence[str], after: int, limit: int, octets_max: int
+    ) -> tuple[list[Tracked], int]:
+        """Return mails that wait for their batch, and the last row read, 0 if there is none.
+
+        What can't be read is left out. It blocks. Raises: one of `TROUBLE`.
+        """
+        wanted = {
+            "actor": self._actor_id,
+            "kinds": kinds,
+            "after": after,
+            "limit": limit,
+            "octets": octets_max,
+        }
         with self._log.turns, borrowed(self._log.pool) as connection:
             rows = connection.execute(HELD, wanted, binary=True).fetchall()
         found = (self._tracked(list(group)) for _, group in _by_row(rows))
-        return [one for one in found if one is not None]
+        return [one for one in found if one is not None], rows[-1]["seq"] if rows else 0
 
     def _run(self, want: Want) -> None:
         while True:
@@ -173,6 +184,8 @@ class MailFeeder:
         read = _count(one["kind"] for one in firsts)
         full = {one["kind"] for one in firsts if one["found"] >= want.limit}
         cut = {one["kind"] for one in firsts if read[one["kind"]] < one["found"]}
+        if sum(int(one["octets"]) for one in firsts) >= want.octets_max:
+            cut |= {*want.after, *want.due} - read.keys()  # No row of these had room.
         spent = {
             first["seq"] for first, one in zip(firsts, found, strict=True) if _is_spent(first, one)
         }

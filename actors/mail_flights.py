@@ -25,9 +25,6 @@ class Flights:
         self._abroad: dict[str, Flight] = {}
         self.changes = MailChanges()
 
-    def __contains__(self, stream_id: str) -> bool:
-        return stream_id in self._abroad
-
     def __len__(self) -> int:
         return len(self._abroad)
 
@@ -48,6 +45,13 @@ class Flights:
     def is_current(self, flight: Flight) -> bool:
         """True unless the mail has come home meanwhile."""
         return self._abroad.get(flight.tracked.stream_id) is flight
+
+    def has_left(self, tracked: Tracked) -> bool:
+        """Tell whether a mail that was read left its lane; if by another row, remember this."""
+        flight = self._abroad.get(tracked.stream_id)
+        if flight is not None and flight.tracked.seq != tracked.seq:
+            flight.newer = tracked
+        return flight is not None
 
     def lane(self, flight: Flight) -> Lane:
         """Return the lane it came from."""
@@ -72,9 +76,11 @@ class Flights:
             self._slots.give()
 
     def end(self, flight: Flight) -> None:
-        """Forget it."""
+        """Forget it; a row that its mail got meanwhile is looked at anew."""
         self.free(flight)
         self._abroad.pop(flight.tracked.stream_id, None)
+        if flight.newer is not None:
+            self._hand.again([flight.newer])
 
     def decide(self, flight: Flight, command: mails.Command, tenant: Tenant, now_s: float) -> None:
         """Decide what happens to it, to be stored with the next append."""

@@ -126,10 +126,13 @@ class Hand:
 
     def take(self, page: Page) -> None:
         """Note how far a page goes; its mails are put one by one."""
-        for kind in page.want.after:
-            self._after[kind] = max(self._after[kind], page.last.get(kind, 0))
+        for kind, (after, _) in page.want.after.items():
+            if self._after[kind] >= after:  # Else it is to be read again from further back.
+                self._after[kind] = max(self._after[kind], page.last.get(kind, 0))
         self._more |= page.more
-        self._newest = max(self._newest, page.newest or 0)
+        fresh = {kind for kind in self._after if not kind.startswith(LATER)}
+        if fresh <= page.want.after.keys() | self._more:
+            self._newest = max(self._newest, page.newest or 0)
         if page.next_due_s is not None:
             self.due_at(page.next_due_s)
         for kind in page.kinds or ():

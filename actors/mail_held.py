@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BATCH: Final = 200
+BATCH_OCTETS_MAX: Final = 4 * 2**20
 
 
 def release_held(
@@ -33,8 +34,8 @@ def release_held(
     after = 0
     while held and tenure.holds():
         try:
-            found = feeder.held(held, after, BATCH)
-            if not found:
+            found, last = feeder.held(held, after, BATCH, BATCH_OCTETS_MAX)
+            if not last:
                 return
             _line_up(parts, tenure, tenant_id, found)
         except FenceLost:
@@ -45,7 +46,7 @@ def release_held(
             log.warning("held mails can't be read", extra={"error": str(error)})
             gevent.sleep(RETRY_S)
         else:
-            after = found[-1].seq
+            after = last
 
 
 def _line_up(parts: Parts, tenure: Tenure, tenant_id: str, found: Sequence[Tracked]) -> None:

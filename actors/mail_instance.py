@@ -56,14 +56,14 @@ class MailInstance(MailSecrets):
         """Have whoever looks for bounces begin anew. Raises: `BounceHostMissing`."""
         self._change(domain.ReloadBounces(), by, request_id)
 
-    def polled(self, uidvalidity: int, uid: int, *, fence: Fence | None = None) -> None:
+    def polled(self, poll: BouncePolled, *, fence: Fence | None = None) -> None:
         """Note how far the mailbox was read; stored on return.
 
         Raises: `Conflict` when another process notes at the same time, `FenceLost`.
         """
         stream_id = domain.day_stream_of(self._journal.now().date())
         version = self._log.last_version(stream_id) + 1
-        write = Write(stream_id, version, (domain.BouncePolled(uidvalidity, uid),))
+        write = Write(stream_id, version, (poll,))
         append = Append(writes=(write,), fence=fence, wait_s=self._journal.wait_s_max)
         self._journal.write(append)
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from signalbox.eventstore.journal import Journal
     from signalbox.eventstore.log import EventLog
     from signalbox.eventstore.recorder import InboxRow
+    from signalbox.eventstore.secrets import SecretBox
 
 BATCH: Final = 100
 ALREADY_SENT: Final = "already sent"
@@ -89,15 +90,17 @@ class Draft:
 class MailIntake:
     """See the module."""
 
-    def __init__(self, event_log: EventLog, journal: Journal, tenants: Tenants) -> None:
+    def __init__(
+        self, event_log: EventLog, journal: Journal, tenants: Tenants, address_characters_max: int
+    ) -> None:
         self._log = event_log
         self._journal = journal
         self._tenants = tenants
+        self._address_characters_max = address_characters_max
 
     def stream_of(self, tenant: Tenant, client_id: str) -> str:
         """Return the stream of a tenant's mail: 22 characters behind the prefix."""
-        octets = self._log.secrets.uuid("mail", tenant.data_key, client_id).bytes
-        return domain.stream_of(base64.urlsafe_b64encode(octets).rstrip(b"=").decode())
+        return stream_named(self._log.secrets, tenant.data_key, client_id)
 
     def add(
         self, tenant: Tenant, mails: Sequence[NewMail], by: str, request_id: str
@@ -128,8 +131,9 @@ class MailIntake:
         require_value("batch_code", one.batch_code)
         stream_id = self.stream_of(tenant, one.client_id) if one.client_id else ""
         content = _text(one.content)
-        if is_pec is None or one.refused or not stream_id:
-            reason = one.refused or (NO_ACCOUNT if is_pec is None else "missing id")
+        reason = one.refused or self._too_long(one.content)
+        if is_pec is None or reason or not stream_id:
+            reason = reason or (NO_ACCOUNT if is_pec is None else "missing id")
             return Draft(
                 stream_id,
                 domain.RejectMail(
@@ -155,6 +159,12 @@ class MailIntake:
                 is_pec=is_pec,
             ),
         )
+
+    def _too_long(self, content: MailContent) -> str:
+        """Return why nobody will read all these addresses, "" if they will be."""
+        longest = self._address_characters_max
+        is_too_long = content.address_characters > longest
+        return f"addresses longer than {longest} characters" if is_too_long else ""
 
     def _start(
         self, batch: Sequence[Draft], known: Mapping[str, Known], asked: Asked
@@ -235,6 +245,12 @@ class _Decided:
             for stream_id, mail in mails
             if mail and mail.is_open
         ]
+
+
+def stream_named(secrets: SecretBox, data_key: str, client_id: str) -> str:
+    """Return the stream of the mail that a client calls so, by its tenant's data key."""
+    octets = secrets.uuid("mail", data_key, client_id).bytes
+    return domain.stream_of(base64.urlsafe_b64encode(octets).rstrip(b"=").decode())
 
 
 def _text(content: MailContent) -> str:

@@ -78,9 +78,10 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """What the gate allowed before, it doesn't allow now; nothing left."""
+    """What was allowed before, isn't now; nothing left."""
 
     flight: Flight
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,13 @@ class Stored:
 
     changes: MailChanges
     result: AsyncResult
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stale:
+    """These are not stored, and won't be as they are."""
+
+    changes: MailChanges
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,10 @@ Who doesn't hear it, because its connection is away for a moment, does it when i
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, unquote
 
 from signalbox.domain import tenant as tenants
 from signalbox.eventstore.postgres import borrowed
-from signalbox.eventstore.recorder import CHANNEL
+from signalbox.eventstore.recorder import CHANNEL, signal_of
 
 if TYPE_CHECKING:
     from signalbox.eventstore.log import EventLog
@@ -30,16 +29,16 @@ class MailNudges:
 
         Raises: `Unavailable`.
         """
-        signal = EVERYBODY if tenant_id is None else ",".join(_words(tenant_id))
+        signal = EVERYBODY if tenant_id is None else signal_of(_words(tenant_id))
         with borrowed(self._log.pool) as connection:
             connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, signal))
 
 
 def asked_for(words: frozenset[str]) -> list[str]:
     """Return the tenants whose servers are to be called, as the words of a signal say."""
-    return [unquote(word.removeprefix(_MARK)) for word in words if word.startswith(_MARK)]
+    return [word.removeprefix(_MARK) for word in words if word.startswith(_MARK)]
 
 
 def _words(tenant_id: str) -> tuple[str, str]:
-    """Return what the dispatcher listens to, and our own word; no comma may be in that."""
-    return f"@{tenants.stream_of(tenant_id)}", _MARK + quote(tenant_id, safe="")
+    """Return what the dispatcher listens to, and our own word."""
+    return f"@{tenants.stream_of(tenant_id)}", _MARK + tenant_id

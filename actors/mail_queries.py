@@ -2,7 +2,7 @@
 
 `KINDS` steps from one kind of row to the next. `STATE` tells the newest row, and when the next one
 is due that waits for its time. `PAGE` returns rows of some kinds behind others, and what is due,
-with their streams, up to so many octets. `HELD` returns what waits for its batch.
+with their streams, up to so many octets. `HELD` returns what waits for its batch, likewise.
 """
 
 from typing import Final
@@ -56,15 +56,22 @@ PAGE: Final = """
     ORDER BY s.rank, s.seq, e.originator_version
 """
 HELD: Final = """
-    SELECT i.seq, i.kind, i.stream_id, 0 AS octets, 0 AS found,
-           e.originator_version AS version, e.topic, e.state
-    FROM (SELECT i.seq, i.kind, i.stream_id
+    WITH wanted AS (
+          SELECT i.seq, i.kind, i.stream_id
           FROM unnest(%(kinds)s::text[]) AS w (kind)
           CROSS JOIN LATERAL (
               SELECT seq, kind, stream_id FROM signalbox.inbox
               WHERE actor_id = %(actor)s AND kind = w.kind AND seq > %(after)s
               ORDER BY seq LIMIT %(limit)s) AS i
-          ORDER BY i.seq LIMIT %(limit)s) AS i
-    JOIN signalbox.stored_events AS e ON e.originator_id = i.stream_id
-    ORDER BY i.seq, e.originator_version
+          ORDER BY i.seq LIMIT %(limit)s),
+    sized AS (
+        SELECT w.*, s.octets, sum(s.octets) OVER (ORDER BY w.seq) AS upto
+        FROM wanted AS w CROSS JOIN LATERAL (
+            SELECT coalesce(sum(octet_length(state)), 0) AS octets
+            FROM signalbox.stored_events WHERE originator_id = w.stream_id) AS s)
+    SELECT s.seq, s.kind, s.stream_id, s.octets, 0 AS found,
+           e.originator_version AS version, e.topic, e.state
+    FROM sized AS s LEFT JOIN signalbox.stored_events AS e ON e.originator_id = s.stream_id
+    WHERE s.upto - s.octets < %(octets)s
+    ORDER BY s.seq, e.originator_version
 """

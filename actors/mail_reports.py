@@ -162,7 +162,8 @@ class MailReports:
         owing = set(self._reads.owing())
         for status in self._reads.sync_status():
             tenant_id = status.tenant_id
-            if self._partition_of(tenant_id) in {fence.partition for fence in fresh}:
+            tenure = self.tenures.of(tenant.stream_of(tenant_id))
+            if tenure is not None and tenure.fence in fresh:
                 self._begin(tenant_id, status.last_sync_s, owes=tenant_id in owing)
         self._fresh -= fresh  # One that went and came back meanwhile has another fence.
 

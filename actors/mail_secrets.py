@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from signalbox.domain.mail_account import UNSEALED, Sealed
 
 if TYPE_CHECKING:
+    from signalbox.actors.transports.imap import Place
     from signalbox.eventstore.secrets import SecretBox
+
+MAILBOX_DIGITS: Final = 16
 
 
 class MailSecrets:
@@ -23,3 +26,8 @@ class MailSecrets:
     def open_secret(self, sealed: Sealed) -> str:
         """Return what was sealed. Raises: `ValueError` when SECRET_KEY is another one by now."""
         return self._box.open(sealed) if sealed else ""
+
+    def mailbox(self, place: Place) -> str:
+        """Return what tells a mailbox from others, and tells nobody where it is."""
+        where = (place.host.lower(), str(place.port), place.user, place.folder)
+        return self._box.digest("mailbox", *where)[:MAILBOX_DIGITS]

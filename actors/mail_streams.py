@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MAIL_EVENTS: Final = names_of(*get_args(domain.Event))
 LATER: Final = "later/"
 HELD: Final = "held/"
+READ_AT_ONCE: Final = 10
 
 _READ: Final = """
     SELECT notification_id, originator_id, originator_version, topic, state
@@ -50,7 +51,17 @@ UNKNOWN: Final = Known()
 
 
 def read_mails(event_log: EventLog, stream_ids: Sequence[str]) -> dict[str, Known]:
-    """Return the mails there are of these streams, without their content. Raises: `Unavailable`."""
+    """Return the mails there are of these streams, without their content. Raises: `Unavailable`.
+
+    A few at a time: attachments may be in what is stored.
+    """
+    known: dict[str, Known] = {}
+    for start in range(0, len(stream_ids), READ_AT_ONCE):
+        known |= _read_few(event_log, stream_ids[start : start + READ_AT_ONCE])
+    return known
+
+
+def _read_few(event_log: EventLog, stream_ids: Sequence[str]) -> dict[str, Known]:
     with event_log.turns, borrowed(event_log.pool) as connection:
         rows = connection.execute(_READ, (list(stream_ids),), binary=True).fetchall()
     recorded = [event_log.decode_row(tuple(row.values()), hidden="") for row in rows]

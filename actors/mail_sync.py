@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import random
 from dataclasses import dataclass, replace
+from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
 import gevent
@@ -44,6 +45,7 @@ log = logging.getLogger(__name__)
 BY: Final = "gateway"
 RETRY_S: Final = 0.5
 SHOWN_S: Final = 1.0  # how long the read models may take to show what is new
+WARN_S: Final = 60.0
 LOOK_S: Final = 3_600.0  # a server that is never called is thought about so often
 
 
@@ -98,6 +100,7 @@ class TenantSync:
         self._position: int | None = None
         self._stream: tuple[str, int] = "", 0
         self._calling = False
+        self._warned_s = -WARN_S
         self._at_rest = Event()
         self._at_rest.set()
         self._wake = Event()
@@ -197,6 +200,13 @@ class TenantSync:
 
     def _tell(self, tenant: Tenant) -> None:
         asked, self._asked = self._asked, False
+        try:
+            self._tell_news(tenant, asked=asked)
+        except Exception:  # Nobody knows what of it was told.
+            self._asked, self._owes = self._asked or asked, True
+            raise
+
+    def _tell_news(self, tenant: Tenant, *, asked: bool) -> None:
         reports = self._fetch()
         if not reports and not asked and self._is_early(tenant):
             return  # What it owed has been told, or went with its mail.
@@ -207,8 +217,16 @@ class TenantSync:
             self._acknowledge(reports, said)
         else:
             self._owes = self._owes or bool(reports)
-            log.info("tenant not told", extra={"tenant": self._tenant_id, "error": said.reason})
+            self._tell_operators(said.reason)
             self._take(syncs.NotReached(wait_s=said.wait_s, jitter=random.random()))  # noqa: S311
+
+    def _tell_operators(self, reason: str) -> None:
+        """Warn of a server that takes no reports, but not each time it is called in vain."""
+        now_s = monotonic()
+        if now_s - self._warned_s >= WARN_S:
+            self._warned_s = now_s
+            about = {"tenant": self._tenant_id, "error": reason}
+            log.warning("reports wait: the tenant's report server does not take them", extra=about)
 
     def _is_early(self, tenant: Tenant) -> bool:
         """True when a call without reports is not due."""

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import gevent
 import msgspec
+import psycopg
 
+from signalbox.actors.mail_feeder import TROUBLE
 from signalbox.actors.mail_messages import Judged, Told, Withdrawn
+from signalbox.actors.mail_warmth import Cold
 from signalbox.actors.mails import read_content
 from signalbox.actors.transports.smtp.job import SmtpJob, SmtpOutcome
 from signalbox.domain import mail as domain
@@ -66,10 +69,11 @@ class Takeoff:
             content = read_content(flight.tracked.content)
             if content is not None:
                 answer = warmth.ask(account, flight.tracked.mail, content)
-        except Unavailable as error:
-            log.warning("gate can't be asked", extra={"error": error.reason})
-        except Exception:  # Whatever it is, the slot must be given back.
+        except (*TROUBLE, psycopg.Error) as error:
+            log.warning("gate can't be asked", extra={"error": str(error)})
+        except Exception as error:  # Asked again it would fail again, for ever.
             log.exception("gate failed", extra={"mail": domain.pk_of(flight.tracked.stream_id)})
+            answer = Cold(f"gate failed: {type(error).__name__}", None)
         self._tell(Judged(flight, answer))
 
     def _send_if_allowed(self, flight: Flight, tenant: Tenant) -> None:
@@ -83,12 +87,13 @@ class Takeoff:
         if is_allowed:
             self._send(flight, tenant)
         else:
-            warmth.release(warm)
-            self._tell(Withdrawn(flight))
+            self._tell(Withdrawn(flight, "warmup: held"))
 
     def _send(self, flight: Flight, tenant: Tenant) -> None:
         if not self._tenure.holds():
-            return  # Whoever has the lease now finds an attempt in doubt.
+            # Nobody decides on that here unless the lease becomes certain again.
+            self._tell(Withdrawn(flight, "lease uncertain"))
+            return
         try:
             job = self._job(flight, tenant)
         except (ValueError, msgspec.MsgspecError) as error:

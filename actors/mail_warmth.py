@@ -12,19 +12,19 @@ import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, date
-from email.utils import getaddresses
 from typing import TYPE_CHECKING, Final
 
 import gevent
 
 from signalbox.actors.grants import Denied, Grant
+from signalbox.actors.transports.smtp import addresses
 from signalbox.domain.mail import Share
 from signalbox.domain.sending_day import Outcome
 from signalbox.eventstore.errors import Unavailable
 from signalbox.eventstore.mapper import utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from signalbox.actors.mx import Groupings
@@ -71,7 +71,7 @@ class Warmth:
 
     def ask(self, account: MailAccount, mail: Mail, content: MailContent) -> Warm | Cold:
         """Ask for all of a mail's recipients, by the account's address or pool."""
-        wanted = self._by_grouping(content)
+        wanted = self._by_grouping((*content.to, *content.cc, *content.bcc))
         if not wanted:
             return Warm(account.source_ip)
         if account.source_ip:
@@ -96,9 +96,7 @@ class Warmth:
         if outcome is not None and not outcome.reached_mail_from and outcome.result != "sent":
             self.release(warm)
             return
-        refused = (
-            Counter(self._of_address(address) for address in outcome.refused) if outcome else {}
-        )
+        refused = self._by_grouping(outcome.refused) if outcome else {}
         for share in warm.shares:
             result = _outcome(share, outcome, refused)
             self._settle(_grant(warm.source_ip, share), result, 0)
@@ -165,11 +163,11 @@ class Warmth:
             break  # That was another day.
         return self._gate.reserve(ip, grouping, recipients)
 
-    def _by_grouping(self, content: MailContent) -> dict[str, int]:
+    def _by_grouping(self, entries: Iterable[str]) -> dict[str, int]:
         """Return how many recipients there are of each grouping, most first."""
-        texts = [*content.to, *content.cc, *content.bcc]
-        addresses = {address for _, address in getaddresses(texts) if "@" in address}
-        return dict(Counter(self._of_address(address) for address in addresses).most_common())
+        found, _ = addresses.read(entries)
+        whole = {one.address for one in found if "@" in one.address}
+        return dict(Counter(map(self._of_address, whole)).most_common())
 
     def _of_address(self, address: str) -> str:
         domain = address.rpartition("@")[2]

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Added", "Mails", "NewMail", "Removed", "read_content"]
 
 BATCH: Final = 100
+ADDRESS_CHARACTERS_MAX: Final = 262_144
 BY: Final = "gateway"
 _BEGINNINGS: Final = (domain.MailQueued, domain.MailReplaced, domain.MailRejected)
 _decode: Final = msgspec.json.Decoder(MailContent).decode
@@ -53,11 +54,17 @@ class Removed:
 class Mails:
     """See the module. Its methods raise `Unavailable`."""
 
-    def __init__(self, event_log: EventLog, journal: Journal, tenants: Tenants) -> None:
+    def __init__(
+        self,
+        event_log: EventLog,
+        journal: Journal,
+        tenants: Tenants,
+        address_characters_max: int = ADDRESS_CHARACTERS_MAX,
+    ) -> None:
         self._log = event_log
         self._journal = journal
         self._tenants = tenants
-        self._intake = MailIntake(event_log, journal, tenants)
+        self._intake = MailIntake(event_log, journal, tenants, address_characters_max)
 
     def add(
         self, tenant_id: str, mails: Sequence[NewMail], *, by: str, request_id: str = ""

@@ -165,7 +165,7 @@ class PecReceipts:
             password=self._password(account),
             tls=account.imap_ssl,
         )
-        name = f"pec/{tenant_id}/{account.account_id}"
+        name = f"pec/{tenant_id}/{account.account_id}/{self._parts.tenants.mailbox(place)}"
         take_news(
             place,
             last_uid=lambda uidvalidity: self._last_uid(f"{name}/{uidvalidity}"),

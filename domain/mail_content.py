@@ -55,3 +55,9 @@ class MailContent:
     content_type: str = "plain"
     headers: Mapping[str, object] = field(default_factory=dict)
     attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def address_characters(self) -> int:
+        """How long all addresses are together, with one character between two."""
+        alone = (self.sender, self.reply_to, self.return_path)
+        return sum(len(entry) + 1 for entry in (*alone, *self.to, *self.cc, *self.bcc))

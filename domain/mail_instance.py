@@ -79,10 +79,14 @@ class BouncesReloaded:
 
 @dataclass(frozen=True, slots=True)
 class BouncePolled:
-    """The mailbox of bounces was read up to this message (RFC 3501, 2.3.1.1)."""
+    """The mailbox of bounces was read up to this message (RFC 3501, 2.3.1.1).
+
+    `mailbox` tells it from others, whose UIDs may be as valid; empty: whichever is configured.
+    """
 
     uidvalidity: int
     uid: int
+    mailbox: str = ""
 
 
 Event = InstanceUpdated | BouncesReloaded

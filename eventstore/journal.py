@@ -27,7 +27,7 @@ from signalbox.eventstore import metrics
 from signalbox.eventstore.errors import FenceLost, Unavailable
 from signalbox.eventstore.mapper import Recorded, utc_now
 from signalbox.eventstore.postgres import Broken
-from signalbox.eventstore.recorder import Fence, InboxRow, StaleFences, SubmittedPart
+from signalbox.eventstore.recorder import Fence, InboxRow, LineRow, StaleFences, SubmittedPart
 from signalbox.eventstore.waiting import Waiting, rows_beside, without_result
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class Append:
     done: Sequence[str] = ()
     taken: Sequence[int] = ()
     submitted: Sequence[SubmittedPart] = ()
+    lines: Sequence[LineRow] = ()
     wait_s: float | None = None
 
 

@@ -38,8 +38,15 @@ KEEPALIVES: Final[Mapping[str, Any]] = {
 CONNINFO: Final = "SIGNALBOX_CONNINFO"
 POOL_RECONNECT_S: Final = 1.0  # after that a request that needs a connection starts a new try
 
-Broken = (psycopg.OperationalError, psycopg.InterfaceError)
-"""Errors after which the connection is given up and the work may be tried on a new one."""
+Broken = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,
+)
+"""Errors after which the connection is given up and the work may be tried on a new one.
+
+A server that is read-only was demoted, or its disk is full: one that writes is looked for.
+"""
 
 
 def parameters(url: str, *, lock_timeout_s: float, statement_timeout_s: float) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, LiteralString
+from urllib.parse import unquote
 
 import psycopg
 from eventsourcing.persistence import IntegrityError, OperationalError, PersistenceError
@@ -19,7 +20,7 @@ from typing_extensions import override
 from signalbox.eventstore.postgres import Broken, OwnConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from eventsourcing.persistence import StoredEvent
     from eventsourcing.postgres import PostgresDatastore
@@ -67,6 +68,15 @@ _SUBMITTED: Final[LiteralString] = """
     INSERT INTO signalbox.submitted_parts (account, smsc_key, stream_id, part)
     SELECT * FROM unnest(%b::text[], %b::text[], %b::text[], %b::int[])
 """
+_LINES: Final[LiteralString] = """
+    INSERT INTO signalbox.phone_lines
+        (phone_id, connection, owner, process, anonymous, seen_at, expires_at)
+    SELECT phone_id, connection, owner, process, anonymous, to_timestamp(seen_at_s),
+           clock_timestamp() + make_interval(secs => ttl_s)
+    FROM unnest(%b::text[], %b::bigint[], %b::text[], %b::text[], %b::bool[], %b::float8[],
+                %b::float8[])
+        AS l (phone_id, connection, owner, process, anonymous, seen_at_s, ttl_s)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +110,19 @@ class SubmittedPart:
     part: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineRow:
+    """A phone's connection to a process; believed for `ttl_s`, unless it is renewed."""
+
+    phone_id: str
+    connection: int
+    owner: str
+    process: str
+    anonymous: bool
+    seen_at_s: float
+    ttl_s: float
+
+
 @dataclass(slots=True)
 class Beside:
     """Rows written in the transaction of the events; `done` ones go before `inbox` ones come.
@@ -112,11 +135,12 @@ class Beside:
     done: list[str] = field(default_factory=list)
     taken: list[int] = field(default_factory=list)
     submitted: list[SubmittedPart] = field(default_factory=list)
+    lines: list[LineRow] = field(default_factory=list)
 
     @property
     def rows(self) -> bool:
         """True when there is anything to write, even without an event."""
-        return bool(self.inbox or self.done or self.taken or self.submitted)
+        return bool(self.inbox or self.done or self.taken or self.submitted or self.lines)
 
 
 @dataclass(eq=False)
@@ -225,8 +249,18 @@ def _columns(fences: set[Fence]) -> tuple[list[int], list[int]]:
 def _signal(topics: Sequence[str], inbox: Sequence[InboxRow]) -> str:
     """Say what a commit holds: the names of its events, and whose inbox has news, marked with @."""
     words = [*dict.fromkeys(topics), *dict.fromkeys(f"@{row.actor_id}" for row in inbox)]
-    signal = ",".join(words)
-    return signal if len(signal) < SIGNAL_OCTETS_MAX else ""
+    signal = signal_of(words)
+    return signal if len(signal.encode()) < SIGNAL_OCTETS_MAX else ""
+
+
+def signal_of(words: Iterable[str]) -> str:
+    """Return the signal that carries words, whatever is in them."""
+    return ",".join(word.replace("%", "%25").replace(",", "%2C") for word in words)
+
+
+def words_of(signal: str) -> list[str]:
+    """Return the words that a signal carries."""
+    return [unquote(word) for word in signal.split(",")]
 
 
 def _predecessors(events: Sequence[StoredEvent]) -> tuple[list[str], list[int]]:
@@ -260,5 +294,18 @@ def _write_beside(connection: psycopg.Connection[TupleRow], beside: Beside) -> N
                 [p.smsc_key for p in parts],
                 [p.stream_id for p in parts],
                 [p.part for p in parts],
+            ),
+        )
+    if lines := beside.lines:
+        connection.execute(
+            _LINES,
+            (
+                [line.phone_id for line in lines],
+                [line.connection for line in lines],
+                [line.owner for line in lines],
+                [line.process for line in lines],
+                [line.anonymous for line in lines],
+                [line.seen_at_s for line in lines],
+                [line.ttl_s for line in lines],
             ),
         )

@@ -62,4 +62,5 @@ def rows_beside(batch: Iterable[Waiting]) -> Beside:
         beside.done += append.done
         beside.taken += append.taken
         beside.submitted += append.submitted
+        beside.lines += append.lines
     return beside

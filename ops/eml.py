@@ -4,6 +4,8 @@ From, To, Cc, Bcc, Reply-To, Subject ──▶ the item's own fields
 text/html, else text/plain ────────────▶ body
 every other part ──────────────────────▶ attachments, in Base64
 other header fields ───────────────────▶ headers, but for those of its way until now
+
+An item has one text, and no attachment has a Content-ID: what is lost by that is told beside it.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ from email.headerregistry import AddressHeader
 from email.policy import default
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from signalbox.actors.transports.smtp import addresses
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from email.message import EmailMessage, MIMEPart
 
 Item = dict[str, Any]
@@ -33,34 +37,31 @@ TRACE_FIELDS: Final = frozenset({
     "authentication-results", "received-spf",
 })  # fmt: skip
 TRACE_PREFIXES: Final = ("content-", "arc-", "resent-")
+NO_SUBJECT: Final = " "  # add-messages wants at least one character
+NO_PLAIN: Final = "the plain text is left out: the HTML is sent alone"
+ONLY_COPIES: Final = "it has nobody in To, where somebody has to be: Cc and Bcc are not enough"
 
 
 class BadEml(Exception):  # noqa: N818  what it is
     """It is no mail; `str()` says why."""
 
 
-def item_of(octets: bytes) -> Item:
-    """Return the item without its ids: whose it is, which account it takes, what it is called.
+def item_of(octets: bytes) -> tuple[Item, list[str]]:
+    """Return the item, and in words what is not in it as it was in the file.
+
+    It is without its ids: whose it is, which account it takes, what it is called.
 
     Raises:
         BadEml: nobody it is from or to.
     """
     mail = message_from_bytes(octets, policy=default)
-    item: Item = {
-        "from": _text(mail, "From"),
-        "to": _addresses(mail, "To"),
-        "cc": _addresses(mail, "Cc"),
-        "bcc": _addresses(mail, "Bcc"),
-        "reply_to": _text(mail, "Reply-To"),
-        "return_path": _text(mail, "Return-Path").strip("<>"),
-        "subject": _text(mail, "Subject"),
-        "message_id": _text(mail, "Message-ID"),
-        "headers": _others(mail),
-    }
-    for field in ("from", "to"):
-        if not item[field]:
-            raise BadEml(f"it has no {field.title()}")
-    return {name: value for name, value in (item | _parts(mail)).items() if value}
+    try:
+        item = _fields(mail)
+    except (IndexError, ValueError, AttributeError):  # The library's, over an odd address.
+        raise BadEml("a field of its header can't be read") from None
+    _require_addresses(item)
+    parts, left_out = _parts(mail)
+    return {name: value for name, value in (item | parts).items() if value}, left_out
 
 
 def id_of(octets: bytes) -> str:
@@ -68,16 +69,57 @@ def id_of(octets: bytes) -> str:
     return f"eml-{hashlib.sha256(octets).hexdigest()[:DIGEST_CHARS]}"
 
 
-def _parts(mail: EmailMessage) -> Item:
-    body = mail.get_body(("html", "plain"))
-    spoken = {id(part) for part in (body, mail.get_body(("plain",)))}
-    leaves = [part for part in _leaves(mail) if id(part) not in spoken]
-    is_html = body is not None and body.get_content_subtype() == "html"
+def _fields(mail: EmailMessage) -> Item:
     return {
-        "body": "" if body is None else _said(body),
-        "content_type": "html" if is_html else "plain",
-        "attachments": [_attachment(part, number) for number, part in enumerate(leaves, 1)],
+        "from": _text(mail, "From"),
+        "to": _addresses(mail, "To"),
+        "cc": _addresses(mail, "Cc"),
+        "bcc": _addresses(mail, "Bcc"),
+        "reply_to": _text(mail, "Reply-To"),
+        "return_path": _text(mail, "Return-Path").strip("<>"),
+        "subject": _text(mail, "Subject") or NO_SUBJECT,
+        "message_id": _text(mail, "Message-ID"),
+        "headers": _others(mail),
     }
+
+
+def _require_addresses(item: Item) -> None:
+    if not item["from"]:
+        raise BadEml("it has no From")
+    senders, _ = addresses.read([item["from"]])
+    if not senders or "@" not in senders[0].address:
+        raise BadEml("there is no address in its From")
+    if not item["to"]:
+        raise BadEml(ONLY_COPIES if item["cc"] or item["bcc"] else "it has no To")
+
+
+def _parts(mail: EmailMessage) -> tuple[Item, list[str]]:
+    """Return text and attachments, and in words what is lost of them."""
+    body, plain = mail.get_body(("html", "plain")), mail.get_body(("plain",))
+    spoken = {id(part) for part in (body, plain)}
+    leaves = [part for part in _leaves(mail) if id(part) not in spoken]
+    attachments = [_attachment(part, number) for number, part in enumerate(leaves, 1)]
+    is_html = body is not None and body.get_content_subtype() == "html"
+    text = "" if body is None else _said(body)
+    item: Item = {
+        "body": text,
+        "content_type": "html" if is_html else "plain",
+        "attachments": attachments,
+    }
+    if not is_html:
+        return item, []
+    names = [one["filename"] for one in attachments]
+    lost = [NO_PLAIN] if plain is not None else []
+    return item, [*lost, *_out_of_place(text, zip(names, leaves, strict=True))]
+
+
+def _out_of_place(html: str, named: Iterable[tuple[str, EmailMessage]]) -> Iterator[str]:
+    """Tell of parts that HTML shows by their Content-ID (RFC 2392), which attachments lack."""
+    for name, part in named:
+        cid = _text(part, "Content-ID").strip("<>")
+        if cid and f"cid:{cid}" in html:
+            shown = f"cid:{cid}"  # Both are written by whoever wrote the mail: repr() tames them.
+            yield f"{name!r} becomes an attachment: the HTML loses it as {shown!r}"
 
 
 def _leaves(part: EmailMessage) -> Iterator[EmailMessage]:

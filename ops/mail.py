@@ -36,7 +36,8 @@ class Mail:
         self._log = event_log
         self.tenants = Tenants(event_log, journal)
         self.instance = MailInstance(event_log, journal)
-        self.mails = Mails(event_log, journal, self.tenants)
+        longest = settings.mail.address_characters_max
+        self.mails = Mails(event_log, journal, self.tenants, longest)
         self.models = MailModels(event_log)
 
     @property

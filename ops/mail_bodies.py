@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from signalbox.domain.errors import InvalidField
+from signalbox.domain.webhook import read_url
 from signalbox.ops import eml
 from signalbox.ops.mail_command import ACCOUNT_KEYS, INSTANCE_KEYS, TENANT_KEYS
 from signalbox.ops.settings import SettingsError
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 Body = dict[str, Any]
 
+PORTS: Final = range(1, 65_536)
 LARGE_FILES: Final = (
     ("large_files_mb", "max_size_mb"),
     ("large_files_store", "storage_url"),
@@ -31,6 +34,7 @@ LARGE_FILES: Final = (
 
 def tenant(given: argparse.Namespace) -> Body:
     """Return what is to be known of a tenant. Raises: `SettingsError`."""
+    _require_url(given.client_base_url)
     body = _given(given, TENANT_KEYS)
     if given.auth is not None:
         body["client_auth"] = _auth(given)
@@ -46,8 +50,17 @@ def tenant(given: argparse.Namespace) -> Body:
     return body
 
 
+def changes(body: Body) -> Body:
+    """Return what is to change. Raises: `SettingsError` when nothing is."""
+    if not body:
+        raise SettingsError("mail: nothing to change was given: --help names what can be")
+    return body
+
+
 def account(given: argparse.Namespace) -> Body:
     """Return a mail account. Raises: `SettingsError`."""
+    _require_port("--port", given.port)
+    _require_port("--imap-port", given.imap_port)
     body = {"id": given.account, "tenant_id": given.tenant, **_given(given, ACCOUNT_KEYS)}
     if given.user:
         body["password"] = secret("--password-env", given.password_env, given.user)
@@ -62,6 +75,7 @@ def account(given: argparse.Namespace) -> Body:
 
 def instance(given: argparse.Namespace) -> Body:
     """Return what is to change of the installation. Raises: `SettingsError`."""
+    _require_port("--imap-port", given.bounce_imap_port)
     body = _given(given, INSTANCE_KEYS)
     if given.imap_password_env is not None or given.bounce_imap_user:
         body["bounce_imap_password"] = secret(
@@ -70,11 +84,23 @@ def instance(given: argparse.Namespace) -> Body:
     return body
 
 
-def mail(given: argparse.Namespace) -> Body:
-    """Return the mail of a file as an item of add-messages. Raises: `SettingsError`."""
+def age(given: argparse.Namespace) -> Body:
+    """Return how old mails are to be. Raises: `SettingsError`."""
+    if given.older_than_s is None:
+        return {}
+    if given.older_than_s < 0:
+        raise SettingsError(f"mail: --older-than-s: expected 0 or more, got {given.older_than_s}")
+    return {"older_than_seconds": given.older_than_s}
+
+
+def mail(given: argparse.Namespace) -> tuple[Body, tuple[str, ...]]:
+    """Return the mail of a file as an item of add-messages, and what is not in that.
+
+    Raises: `SettingsError`.
+    """
     octets = _octets(given.file)
     try:
-        item = eml.item_of(octets)
+        item, left_out = eml.item_of(octets)
     except eml.BadEml as error:
         raise SettingsError(f"mail: {given.file}: {error}") from None
     ids = {"tenant_id": given.tenant, "account_id": given.account}
@@ -84,7 +110,8 @@ def mail(given: argparse.Namespace) -> Body:
         "deferred_ts": moment("--not-before", given.not_before),
     }
     named = {"id": given.id or eml.id_of(octets), **ids, **item}
-    return named | {key: value for key, value in optional.items() if value is not None}
+    item = named | {key: value for key, value in optional.items() if value is not None}
+    return item, tuple(left_out)
 
 
 def secret(option: str, variable: str | None, whose: str) -> str:
@@ -116,6 +143,20 @@ def moment(option: str, given: str | None) -> int | None:
             f"got {given!r}"
         ) from None
     return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
+
+
+def _require_url(url: str | None) -> None:
+    """Raise `SettingsError` unless it can be called; an empty one is none."""
+    try:
+        if url:
+            read_url(url)
+    except InvalidField as error:
+        raise SettingsError(f"mail: --base-url: {error.reason}") from None
+
+
+def _require_port(option: str, port: int | None) -> None:
+    if port is not None and port not in PORTS:
+        raise SettingsError(f"mail: {option}: expected {PORTS[0]} to {PORTS[-1]}, got {port}")
 
 
 def _auth(given: argparse.Namespace) -> Body:

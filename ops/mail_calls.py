@@ -33,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
         told = CALLS[arguments.call](MailClient(arguments.url, token), arguments)
     except MailRefused as refused:
         raise SettingsError(f"mail: {refused}") from None
+    for warning in told.warnings:
+        sys.stderr.write(f"signalbox: {warning}\n")
     if arguments.json:
         sys.stdout.write(f"{json.dumps(told.answer, ensure_ascii=False)}\n")
     else:
@@ -84,8 +86,18 @@ def _is_there(client: MailClient, tenant: str) -> bool:
     return True
 
 
+def _require_tenant(client: MailClient, tenant: str) -> None:
+    """Raise `MailRefused` if there is none, as far as whoever asks may know."""
+    try:
+        client.get("tenant", tenant)
+    except MailRefused as refused:
+        if refused.status == HTTPStatus.NOT_FOUND:
+            raise
+
+
 def _update_tenant(client: MailClient, given: argparse.Namespace) -> Told:
-    answer = client.put("tenant", given.tenant, body=bodies.tenant(given))
+    body = bodies.changes(bodies.tenant(given))
+    answer = client.put("tenant", given.tenant, body=body)
     return Told(answer, "tenant changed")
 
 
@@ -115,12 +127,20 @@ def _revoke_key(client: MailClient, given: argparse.Namespace) -> Told:
 
 def _accounts(client: MailClient, given: argparse.Namespace) -> Told:
     answer = client.get("accounts", tenant_id=given.tenant)
+    if not answer["accounts"]:
+        _require_tenant(client, given.tenant)
     title = f"Mail accounts of {given.tenant}"
     return shown.listed(answer, title, shown.ACCOUNTS, answer["accounts"])
 
 
 def _put_account(client: MailClient, given: argparse.Namespace) -> Told:
-    return Told(client.post("account", body=bodies.account(given)), "account set")
+    answer = client.post("account", body=bodies.account(given))
+    try:
+        _require_tenant(client, given.tenant)
+    except MailRefused:
+        warning = f"there is no tenant {given.tenant!r} yet: nothing is sent before there is"
+        return Told(answer, "account set", warnings=(warning,))
+    return Told(answer, "account set")
 
 
 def _delete_account(client: MailClient, given: argparse.Namespace) -> Told:
@@ -137,6 +157,8 @@ def _messages(client: MailClient, given: argparse.Namespace) -> Told:
         limit=given.limit,
         offset=given.offset,
     )
+    if not answer["messages"]:
+        _require_tenant(client, given.tenant)
     return shown.mails(answer, f"Mails of {given.tenant}")
 
 
@@ -149,18 +171,25 @@ def _delete_messages(client: MailClient, given: argparse.Namespace) -> Told:
 
 
 def _clean_up(client: MailClient, given: argparse.Namespace) -> Told:
-    age = {} if given.older_than_s is None else {"older_than_seconds": given.older_than_s}
-    answer = client.post("commands", "cleanup-messages", body=age, tenant_id=given.tenant)
+    body = bodies.age(given)
+    answer = client.post("commands", "cleanup-messages", body=body, tenant_id=given.tenant)
+    if not answer["removed"]:
+        _require_tenant(client, given.tenant)
     return Told(answer, f"{answer['removed']} removed")
 
 
 def _send(client: MailClient, given: argparse.Namespace) -> Told:
-    item = bodies.mail(given)
-    answer = client.post("commands", "add-messages", body={"messages": [item]})
+    item, left_out = bodies.mail(given)
+    try:
+        answer = client.post("commands", "add-messages", body={"messages": [item]})
+    except MailRefused as refused:
+        if refused.status == HTTPStatus.BAD_REQUEST:
+            _require_tenant(client, given.tenant)  # It knows no account of a tenant that is none.
+        raise
     if not answer["queued"]:
         (rejected,) = answer["rejected"]
         raise MailRefused(f"{item['id']}: {rejected['reason']}")
-    return Told(answer, "queued", item["id"])
+    return Told(answer, "queued", item["id"], warnings=left_out)
 
 
 def _run_now(client: MailClient, _: argparse.Namespace) -> Told:
@@ -177,13 +206,15 @@ def _activate(client: MailClient, given: argparse.Namespace) -> Told:
 
 def _switched(client: MailClient, given: argparse.Namespace, command: str) -> Told:
     answer = client.post("commands", command, tenant_id=given.tenant, batch_code=given.batch)
-    return Told(answer, _suspended(answer))
+    return Told(answer, _suspended(answer, given.batch))
 
 
-def _suspended(answer: Mapping[str, Any]) -> str:
+def _suspended(answer: Mapping[str, Any], batch: str | None) -> str:
+    """Say what is held, and how many mails wait of what was asked for."""
     batches = answer["suspended_batches"]
     what = "everything" if batches == ["*"] else ", ".join(batches) or "nothing"
-    return f"suspended: {what}; {answer['pending_messages']} mails wait"
+    of = f"in batch {batch}" if batch else "in all, held or not"
+    return f"suspended: {what}; mails that wait {of}: {answer['pending_messages']}"
 
 
 def _instance(client: MailClient, _: argparse.Namespace) -> Told:
@@ -191,7 +222,8 @@ def _instance(client: MailClient, _: argparse.Namespace) -> Told:
 
 
 def _set_instance(client: MailClient, given: argparse.Namespace) -> Told:
-    return Told(client.put("instance", body=bodies.instance(given)), "changed")
+    body = bodies.changes(bodies.instance(given))
+    return Told(client.put("instance", body=body), "changed")
 
 
 def _reload_bounce(client: MailClient, _: argparse.Namespace) -> Told:
@@ -211,8 +243,13 @@ def _command_log(client: MailClient, given: argparse.Namespace) -> Told:
     }
     if given.export:
         return _exported(client, query, as_lines=not given.json)
-    answer = client.get("command-log", **query, endpoint_filter=given.endpoint, limit=given.limit)
-    return shown.listed(answer, "Commands, oldest first", shown.COMMANDS, answer["commands"])
+    newest = True if given.limit > 0 else None
+    answer = client.get(
+        "command-log", **query, endpoint_filter=given.endpoint, limit=given.limit, newest=newest
+    )
+    is_full = len(answer["commands"]) == given.limit
+    title = "Commands, oldest first" + (f"; the newest {given.limit} of them" if is_full else "")
+    return shown.listed(answer, title, shown.COMMANDS, answer["commands"])
 
 
 def _exported(client: MailClient, query: Mapping[str, object], *, as_lines: bool) -> Told:

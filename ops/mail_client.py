@@ -23,6 +23,11 @@ PREFIX: Final = "/mailproxy/v1"  # at the root other surfaces have names of it, 
 CALL_TIMEOUT_S: Final = 60.0
 SHOWN_CHARS_MAX: Final = 300
 FAULTS_SHOWN: Final = 3
+INVALID_TOKEN: Final = "Invalid or missing API token"  # noqa: S105  what the API says
+TOKEN_HINT: Final = (
+    "(the gateway takes its token from MAIL_API_TOKEN or [mail] api_token at its start)"  # noqa: S105
+)
+LARGE_OCTETS: Final = 1_000_000  # who hangs up on less has other reasons
 
 Answer = dict[str, Any]
 
@@ -95,9 +100,10 @@ class MailClient:
         query: Mapping[str, object],
         body: Mapping[str, object] | None = None,
     ) -> Iterator[HTTPResponse]:
+        octets = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(  # noqa: S310  it begins with http
             self._address(path, query),
-            data=None if body is None else json.dumps(body).encode(),
+            data=octets,
             headers=self._headers,
             method=method,
         )
@@ -107,11 +113,11 @@ class MailClient:
         except urllib.error.HTTPError as error:
             raise MailRefused(_refusal(error.code, error.read()), error.code) from None
         except urllib.error.URLError as error:
-            raise MailRefused(f"{self._url}: {error.reason}") from None
+            raise MailRefused(f"{self._url}: {_lost(error.reason, octets)}") from None
         except BrokenPipeError:
             raise  # Whoever reads what is copied has seen enough.
         except (OSError, ValueError, HTTPException) as error:
-            raise MailRefused(f"{self._url}: {error}") from None
+            raise MailRefused(f"{self._url}: {_lost(error, octets)}") from None
 
     def _address(self, path: tuple[str, ...], query: Mapping[str, object]) -> str:
         asked = {name: _word(value) for name, value in query.items() if value is not None}
@@ -132,6 +138,15 @@ def _word(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _lost(error: object, octets: bytes | None) -> str:
+    """Say why there was no answer; who is sent too much may hang up before it is read."""
+    is_cut = isinstance(error, BrokenPipeError | ConnectionResetError)
+    if is_cut and octets is not None and len(octets) >= LARGE_OCTETS:
+        megabytes = len(octets) / 1e6
+        return f"{error}: perhaps {megabytes:.1f} MB are more than [mail] body_bytes_max there"
+    return str(error)
+
+
 def _read(text: str) -> Answer:
     try:
         answer = json.loads(text)
@@ -149,7 +164,8 @@ def _refusal(status: int, content: bytes) -> str:
         detail = content.decode(errors="replace")[:SHOWN_CHARS_MAX]
     known = {one.value: one.phrase for one in HTTPStatus}
     said = " ".join(_phrase(detail).split()) or known.get(status, "no reason given")
-    return f"refused with {status}: {said}"
+    hint = f" {TOKEN_HINT}" if status == HTTPStatus.UNAUTHORIZED and said == INVALID_TOKEN else ""
+    return f"refused with {status}: {said}{hint}"
 
 
 def _phrase(detail: object) -> str:

@@ -201,6 +201,10 @@ def _add_instance(instance: _Below) -> None:
 
 def _add_commands(mail: _Below) -> None:
     one = mail.add("send", "queue a mail that is in a file")
+    one.description = (
+        "Queue a mail that is in a file. Of a text in HTML and plain the HTML is sent alone, and "
+        "pictures within it become attachments; what is left out is told."
+    )
     one.add_argument("file", metavar="FILE.eml", help="- is standard input")
     one.add_argument("--tenant", required=True)
     one.add_argument("--account", required=True)
@@ -212,12 +216,14 @@ def _add_commands(mail: _Below) -> None:
     for name, text in (("suspend", "hold mails back"), ("activate", "let them go on")):
         mail.of_tenant(name, text).add_argument("--batch", metavar="CODE", help="(all)")
     mail.add("status", "whether it runs")
-    log = mail.add("command-log", "what was done by whom, oldest first")
+    log = mail.add("command-log", "what was done by whom: the newest, in order")
     log.add_argument("--tenant")
     for option in ("since", "until"):
         log.add_argument(f"--{option}", metavar="TIME", help="Unix seconds or ISO 8601")
     log.add_argument("--endpoint", metavar="TEXT", help="what is in the command's name")
-    log.add_argument("--limit", type=int, default=100, metavar="N", help="(100); -1: all")
+    log.add_argument(
+        "--limit", type=int, default=100, metavar="N", help="the newest N (100); -1: all"
+    )
     log.add_argument("--export", action="store_true", help="JSON Lines, all of them")
 
 

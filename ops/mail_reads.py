@@ -111,6 +111,10 @@ class MailReads:
         """Return commands, the oldest first."""
         return self._caught_up().commands(query)
 
+    def older_command(self, query: CommandQuery) -> int:
+        """Return the id behind which there are the newest `limit` commands only; 0: all are."""
+        return self._caught_up().older_command(query)
+
     def _caught_up(self) -> MailModels:
         self._models.wait_for(self._position(), self._wait_s)
         return self._models

@@ -21,6 +21,7 @@ class Mail(Section, frozen=True):
 
     api_token: str = ""
     body_bytes_max: Count = 33_554_432
+    address_characters_max: Count = 262_144
     sync_interval_s: WholeSeconds = 300
     sync_timeout_s: Seconds = 30.0
     sync_calls_max: Count = 128

@@ -31,12 +31,16 @@ HEADS: Final = {"command_ts": "at", "endpoint": "command", "event_type": "event"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An answer, and what people see of it; `alone` is for stdout without anything around it."""
+    """An answer, and what people see of it; `alone` is for stdout without anything around it.
+
+    `warnings` are for people even where a program reads the answer.
+    """
 
     answer: object
     line: str = ""
     alone: str = ""
     titled: tuple[tuple[str, Table], ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def listed(

@@ -50,14 +50,19 @@ _STORE: Final[LiteralString] = """
     ON CONFLICT (position) DO UPDATE
     SET accepted = c.accepted OR EXCLUDED.accepted, items = c.items || ',' || EXCLUDED.items
 """
-_FIND: Final[LiteralString] = """
-    SELECT position, at_s, command, tenant_id, by, request_id, accepted, payload, items
+_ASKED: Final[LiteralString] = """
     FROM command_log
     WHERE position > %(after)s AND (%(tenant)s::text IS NULL OR tenant_id = %(tenant)s)
       AND floor(at_s) BETWEEN coalesce(%(since)s::float8, '-infinity')
                       AND coalesce(%(until)s::float8, 'infinity')
       AND strpos(command, %(part)s) > 0
-    ORDER BY position LIMIT %(limit)s
+"""
+_FIND: Final[LiteralString] = f"""
+    SELECT position, at_s, command, tenant_id, by, request_id, accepted, payload, items
+    {_ASKED} ORDER BY position LIMIT %(limit)s
+"""
+_FIND_OLDER: Final[LiteralString] = f"""
+    SELECT position {_ASKED} ORDER BY position DESC OFFSET %(limit)s LIMIT 1
 """
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -121,7 +126,17 @@ def store(cursor: Cursor, commands: Sequence[Command]) -> None:
 
 def find(cursor: Cursor, query: CommandQuery) -> list[CommandRow]:
     """Return commands, the oldest first."""
-    values = {
+    return [_row(row) for row in cursor.execute(_FIND, _asked(query))]
+
+
+def find_older(cursor: Cursor, query: CommandQuery) -> int:
+    """Return the id behind which there are the newest `limit` commands only; 0: all are."""
+    row = cursor.execute(_FIND_OLDER, _asked(query)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _asked(query: CommandQuery) -> dict[str, str | float | None]:
+    return {
         "tenant": query.tenant_id or None,
         "since": query.since_s,
         "until": query.until_s,
@@ -129,7 +144,6 @@ def find(cursor: Cursor, query: CommandQuery) -> list[CommandRow]:
         "limit": query.limit,
         "after": query.after_id,
     }
-    return [_row(row) for row in cursor.execute(_FIND, values)]
 
 
 def _note(rows: dict[int, _Call], calls: dict[str, tuple[int, float]], command: Command) -> None:

@@ -4,27 +4,32 @@
     X-Signalbox-Timestamp: 1795255210         Unix seconds, of this attempt
     X-Signalbox-Signature: v1=<hex>           HMAC-SHA256(secret, timestamp + "." + body)
 
-A connection is opened for each, to addresses that were judged just before (`outside.py`).
-Proxies that the environment names are not used: they would connect to anything.
+A connection is opened for each, to addresses that were judged just before (`outside_http.py`).
 """
 
 from __future__ import annotations
 
 import hmac
 import ssl
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Final
 
 import gevent
 import msgspec
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+from urllib3.exceptions import HTTPError
 
-from signalbox.actors.transports.outside import NotOutside, Unresolved
-from signalbox.actors.transports.trust import trusting
-from signalbox.domain.webhook import Url, read_url
+from signalbox.actors.transports.outside import NoThread, NotOutside, Unresolved
+from signalbox.actors.transports.outside_http import (
+    BAD_CERTIFICATE,
+    NO_ANSWER,
+    TIMEOUT,
+    Connector,
+    Unconnected,
+)
+from signalbox.domain.webhook import read_url
+from signalbox.eventstore.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,16 +39,12 @@ if TYPE_CHECKING:
 
     from signalbox.actors.callback_topics import Told
     from signalbox.actors.transports.outside import Outside
+    from signalbox.domain.webhook import Url
 
 DISCARDED_OCTETS_MAX: Final = 65_536
 DISCARD_S: Final = 1.0
 READ_S: Final = 10.0
 USER_AGENT: Final = "Signalbox-Callbacks/1"
-
-TIMEOUT: Final = "no answer in time"
-NO_CONNECTION: Final = "no connection"
-BAD_CERTIFICATE: Final = "certificate not accepted"
-NO_ANSWER: Final = "no proper answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,72 +103,45 @@ class Poster:
         tls: ssl.SSLContext | None = None,
         answer_octets_max: int = 0,
     ) -> None:
-        self._outside = outside
-        self._connect_timeout_s = connect_timeout_s
+        self._connector = Connector(outside, timeout_s=connect_timeout_s, tls=tls)
         self._timeout_s = timeout_s
         self._answer_octets_max = answer_octets_max
-        self._tls = tls or trusting()
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Post, and return what came back; it never raises for what the other side does."""
+        """Post, and return what came back; it never raises for what the other side does.
+
+        Raises: `Unavailable` when it did not come to that, because look-ups of others hang.
+        """
         try:
             with gevent.Timeout(self._timeout_s):
-                return self._post(read_url(url), body, headers)
+                return self._exchange(read_url(url), body, headers)
         except (gevent.Timeout, TimeoutError):
             return Answer(0, TIMEOUT)
-        except (NotOutside, Unresolved) as error:
+        except NoThread as error:
+            raise Unavailable(str(error)) from error
+        except (NotOutside, Unresolved, Unconnected) as error:
             return Answer(0, str(error))
         except ssl.SSLError:
             return Answer(0, BAD_CERTIFICATE)
         except (HTTPError, HTTPException, OSError):
             return Answer(0, NO_ANSWER)
 
-    def _post(self, url: Url, body: bytes, headers: Mapping[str, str]) -> Answer:
-        reason = NO_CONNECTION
-        for address in self._outside.addresses(url.host, url.port):
-            with closing(self._connection(url, address)) as connection:
-                try:
-                    connection.connect()
-                except NewConnectionError:  # A subclass of the other one, of all things.
-                    reason = NO_CONNECTION
-                except ConnectTimeoutError:
-                    reason = TIMEOUT
-                else:
-                    return self._exchange(connection, url, body, headers)
-        return Answer(0, reason)
-
-    def _connection(self, url: Url, address: str) -> HTTPConnection:
-        timeout_s = self._connect_timeout_s
-        if url.scheme == "http":
-            return HTTPConnection(address, url.port, timeout=timeout_s)
-        return HTTPSConnection(
-            address,
-            url.port,
-            timeout=timeout_s,
-            ssl_context=self._tls,
-            server_hostname=url.host,
-        )
-
-    def _exchange(
-        self, connection: HTTPConnection, url: Url, body: bytes, headers: Mapping[str, str]
-    ) -> Answer:
-        connection.timeout = None  # The time of the whole request is counted around it.
-        if connection.sock is not None:
-            connection.sock.settimeout(None)
-        connection.request(
-            "POST",
-            url.target,
-            body=body,
-            headers={"Host": url.authority, **headers},
-            preload_content=False,
-            decode_content=False,
-        )
-        answer = connection.getresponse()
-        if not self._answer_octets_max:
-            _discard(answer)
-            return Answer(answer.status)
-        retry_after = answer.headers.get("Retry-After", "")
-        return Answer(answer.status, "", self._read(answer), retry_after)
+    def _exchange(self, url: Url, body: bytes, headers: Mapping[str, str]) -> Answer:
+        with self._connector.connected(url) as connection:
+            connection.request(
+                "POST",
+                url.target,
+                body=body,
+                headers={"Host": url.authority, **headers},
+                preload_content=False,
+                decode_content=False,
+            )
+            answer = connection.getresponse()
+            if not self._answer_octets_max:
+                _discard(answer)
+                return Answer(answer.status)
+            retry_after = answer.headers.get("Retry-After", "")
+            return Answer(answer.status, "", self._read(answer), retry_after)
 
     def _read(self, answer: BaseHTTPResponse) -> bytes:
         """Return what is said; the status counts even if that can't be read in time."""

@@ -1,13 +1,12 @@
 """Files fetched over HTTP from hosts that somebody else named: bounded on all sides, and guarded.
 
-Every redirect is judged like the first address (`outside.py`), and who we are is told to nobody but
-the host that was named. Proxies that the environment names are not used.
+Every redirect is judged like the first address (`outside_http.py`). Nobody but the host that was
+named is told who we are.
 """
 
 from __future__ import annotations
 
 import ssl
-from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException
@@ -15,16 +14,16 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
 import gevent
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+from urllib3.exceptions import HTTPError
 
-from signalbox.actors.transports.callbacks import (
+from signalbox.actors.transports.outside import NotOutside, Unresolved
+from signalbox.actors.transports.outside_http import (
     BAD_CERTIFICATE,
     NO_ANSWER,
-    NO_CONNECTION,
     TIMEOUT,
+    Connector,
+    Unconnected,
 )
-from signalbox.actors.transports.outside import NotOutside, Unresolved
 from signalbox.domain.errors import InvalidField
 from signalbox.domain.webhook import Url, read_url
 
@@ -74,11 +73,9 @@ class Fetcher:
         timeout_s: float = 30.0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._outside = outside
+        self._connector = Connector(outside, timeout_s=connect_timeout_s, tls=tls)
         self._octets_max = octets_max
-        self._connect_timeout_s = connect_timeout_s
         self._timeout_s = timeout_s
-        self._tls = tls or ssl.create_default_context()
 
     def fetch(self, request: Request) -> bytes:
         """Return what is there. Raises: `Unfetched`."""
@@ -89,7 +86,7 @@ class Fetcher:
             raise Unfetched(TIMEOUT, temporary=True) from error
         except (NotOutside, InvalidField) as error:
             raise Unfetched(str(error)) from error
-        except Unresolved as error:
+        except (Unresolved, Unconnected) as error:
             raise Unfetched(str(error), temporary=True) from error
         except ssl.SSLError as error:
             raise Unfetched(BAD_CERTIFICATE) from error
@@ -107,54 +104,28 @@ class Fetcher:
                 named.host,
                 named.port,
             )
-            found = self._once(here, request, request.authorization if is_at_home else "")
+            found = self._exchange(here, request, request.authorization if is_at_home else "")
             if isinstance(found, bytes):
                 return found
             url = urljoin(url, found.location)
         raise Unfetched("too many redirects")
 
-    def _once(self, url: Url, request: Request, authorization: str) -> bytes | _Elsewhere:
-        reason = NO_CONNECTION
-        for address in self._outside.addresses(url.host, url.port):
-            with closing(self._connection(url, address)) as connection:
-                try:
-                    connection.connect()
-                except NewConnectionError:  # A subclass of the other one, of all things.
-                    reason = NO_CONNECTION
-                except ConnectTimeoutError:
-                    reason = TIMEOUT
-                else:
-                    return self._exchange(connection, url, request, authorization)
-        raise Unfetched(reason, temporary=True)
-
-    def _connection(self, url: Url, address: str) -> HTTPConnection:
-        timeout_s = self._connect_timeout_s
-        if url.scheme == "http":
-            return HTTPConnection(address, url.port, timeout=timeout_s)
-        return HTTPSConnection(
-            address, url.port, timeout=timeout_s, ssl_context=self._tls, server_hostname=url.host
-        )
-
-    def _exchange(
-        self, connection: HTTPConnection, url: Url, request: Request, authorization: str
-    ) -> bytes | _Elsewhere:
-        if connection.sock is not None:
-            connection.sock.settimeout(None)  # The time of the whole is counted around it.
-        connection.timeout = None
-        connection.request(
-            "POST" if request.json else "GET",
-            url.target,
-            body=request.json or None,
-            headers=_headers(url, authorization, is_json=bool(request.json)),
-            preload_content=False,
-            decode_content=True,
-        )
-        answer = connection.getresponse()
-        location = answer.headers.get("Location", "")
-        if answer.status in REDIRECTS and location and not request.json:
-            return _Elsewhere(location)
-        _require_found(answer.status)
-        return self._read(answer)
+    def _exchange(self, url: Url, request: Request, authorization: str) -> bytes | _Elsewhere:
+        with self._connector.connected(url) as connection:
+            connection.request(
+                "POST" if request.json else "GET",
+                url.target,
+                body=request.json or None,
+                headers=_headers(url, authorization, is_json=bool(request.json)),
+                preload_content=False,
+                decode_content=True,
+            )
+            answer = connection.getresponse()
+            location = answer.headers.get("Location", "")
+            if answer.status in REDIRECTS and location and not request.json:
+                return _Elsewhere(location)
+            _require_found(answer.status)
+            return self._read(answer)
 
     def _read(self, answer: BaseHTTPResponse) -> bytes:
         content = bytearray()

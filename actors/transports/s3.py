@@ -21,7 +21,7 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import SSLError as BadTls
 
-from signalbox.actors.transports.callbacks import BAD_CERTIFICATE, NO_ANSWER, TIMEOUT
+from signalbox.actors.transports.outside_http import BAD_CERTIFICATE, NO_ANSWER, TIMEOUT
 from signalbox.actors.transports.smtp.transport import Unattached
 
 if TYPE_CHECKING:

@@ -70,6 +70,8 @@ class CommandLog(_Commands):
             name_part=asked.endpoint_filter or "",
         )
         limit = COMMANDS_MAX if asked.limit < 0 else min(asked.limit, COMMANDS_MAX)
+        if asked.newest and limit:
+            query = replace(query, after_id=self._reads.older_command(replace(query, limit=limit)))
         pages = self._pages(query, limit)
         resp.set_header("Cache-Control", "no-store")
         resp.stream = _object(pages, answers.command, lambda total: b',"total":%d}' % total)

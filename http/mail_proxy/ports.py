@@ -148,3 +148,6 @@ class MailReads(Protocol):
 
     def command_log(self, query: CommandQuery) -> Sequence[CommandRow]:
         """Return commands, oldest first."""
+
+    def older_command(self, query: CommandQuery) -> int:
+        """Return the id behind which there are the newest `limit` commands only; 0: all are."""

@@ -47,10 +47,14 @@ class ExportQuery(msgspec.Struct):
 
 
 class LogQuery(msgspec.Struct):
-    """Which commands, from and to a Unix time; -1 is no limit but ours."""
+    """Which commands, from and to a Unix time; -1 is no limit but ours.
+
+    `newest`, ours, is for the last of them instead of the first, in the same order.
+    """
 
     tenant_id: str | None = None
     since_ts: int | None = None
     until_ts: int | None = None
     endpoint_filter: str | None = None
     limit: int = 100
+    newest: bool = False

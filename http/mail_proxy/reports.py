@@ -11,13 +11,13 @@ left alone until `next_sync_after`; the original calls it even then when there i
 
 from __future__ import annotations
 
-from email.utils import getaddresses
 from typing import TYPE_CHECKING, Any, Final, Protocol, assert_never
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from signalbox.actors.mail_calls import Wish
+from signalbox.actors.transports.smtp import addresses
 from signalbox.domain.personal import ERASED
 from signalbox.http.context import encode
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 DOCUMENTED: Final = "reports"
 ORIGINAL: Final = "delivery_report"
 MOMENT_S_MAX: Final = 1e11
+FEW: Final = 10
+MANY: Final = 80
+ENOUGH_CHARACTERS: Final = 1_000_000
 
 Moment = int | float | UnsetType
 Text = str | UnsetType
@@ -91,8 +94,8 @@ class SyncWording:
         """Return the body of a call. Raises: `Unavailable`."""
         if self._format_of(tenant) == ORIGINAL:
             return encode(OriginalReports([_original(one) for one in reports]))
-        contents = self._contents.contents(list({one.pk for one in reports})) if reports else {}
-        return encode(DocumentedReports([_documented(one, contents) for one in reports]))
+        recipients = self._recipients(list(dict.fromkeys(one.pk for one in reports)))
+        return encode(DocumentedReports([_documented(one, recipients) for one in reports]))
 
     def read(self, answer: bytes) -> Wish:
         """Return what an answer asks for; what makes no sense asks for nothing."""
@@ -110,17 +113,29 @@ class SyncWording:
     def _format_of(self, tenant: Tenant) -> str:
         return tenant.report_format or self._default
 
+    def _recipients(self, pks: Sequence[str]) -> dict[str, Text]:
+        """Return whom mails went to, a few mails at a time: attachments may be in them."""
+        recipients: dict[str, Text] = {}
+        size, place = FEW, 0
+        while place < len(pks):
+            found = self._contents.contents(pks[place : place + size])
+            recipients |= {pk: _recipient(content) for pk, content in found.items()}
+            place += size
+            enough = sum(map(_characters, found.values())) >= ENOUGH_CHARACTERS
+            size = max(1, size // 2) if enough else min(2 * size, MANY)
+        return recipients
+
 
 def _original(event: ReportEvent) -> Report:
     return Report(id=event.client_id, **_told(event, int))
 
 
-def _documented(event: ReportEvent, contents: Mapping[str, MailContent]) -> Report:
+def _documented(event: ReportEvent, recipients: Mapping[str, Text]) -> Report:
     return Report(
         tenant_id=event.tenant_id,
         id=event.client_id,
         pk=event.pk,
-        recipient_email=_recipient(contents.get(event.pk)),
+        recipient_email=recipients.get(event.pk, UNSET),
         **_told(event, float),
     )
 
@@ -151,11 +166,14 @@ def _told(event: ReportEvent, moment: Callable[[float], int | float]) -> dict[st
             assert_never(event.kind)
 
 
-def _recipient(content: MailContent | None) -> Text:
+def _recipient(content: MailContent) -> Text:
     """Return the first address a mail went to."""
-    entries = [*content.to, *content.cc, *content.bcc] if content is not None else []
-    addresses = [address for _, address in getaddresses(entries) if address]
-    return UNSET if not addresses or ERASED in entries else addresses[0]
+    entries = [*content.to, *content.cc, *content.bcc]
+    return (ERASED not in entries and addresses.first_of(entries)) or UNSET
+
+
+def _characters(content: MailContent) -> int:
+    return len(content.body) + sum(len(one.storage_path) for one in content.attachments)
 
 
 def _number(value: object) -> float:

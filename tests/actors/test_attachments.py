@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import gevent
 import pytest
 from support.certificates import self_signed
+from support.gateway import eventually
 from support.receiver import Receiver
 
 from signalbox.actors.attachment_cache import AttachmentCache, CacheLimits, md5_of
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 LOOPBACK: Final = ["127.0.0.0/8"]
 MB: Final = 1_048_576
+TOKEN: Final = "abc-_DEF" * 4
 
 
 class Known:
@@ -504,6 +506,19 @@ def test_a_tenant_that_goes_leaves_nothing_behind(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*/*"))) == 1
 
 
+def test_what_is_too_old_goes_from_the_disk_though_nobody_asks_for_it(tmp_path: Path) -> None:
+    first = on_disk(tmp_path)
+    for content in (b"old", b"new"):
+        first.put("gone", content)
+    (old,) = tmp_path.glob(f"*/{md5_of(b'old')}")
+    os.utime(old, (time.time() - 86_401, time.time() - 86_401))
+    second = on_disk(tmp_path)
+    eventually(lambda: not old.exists())
+    assert [path.read_bytes() for path in tmp_path.glob("*/*")] == [b"new"]
+    first.close()
+    second.close()
+
+
 def test_a_disk_that_cannot_be_written_to_is_no_trouble(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("no folder")
     cache = on_disk(tmp_path / "taken")
@@ -581,8 +596,21 @@ def test_links_stand_at_the_end_of_html_and_break_none_of_it() -> None:
 
 def test_files_go_when_their_day_is_over(tmp_path: Path) -> None:
     for day in ("20261120", "20261121", "notaday1"):
-        (tmp_path / "acme" / day / "token").mkdir(parents=True)
+        (tmp_path / "acme" / day / TOKEN).mkdir(parents=True)
     store = LargeFileStore(tmp_path)
     assert store.remove_past(date(2026, 11, 21)) == 1
     assert sorted(path.name for path in (tmp_path / "acme").iterdir()) == ["20261121", "notaday1"]
+    store.close()
+
+
+@pytest.mark.parametrize("below", [f"20270101/{TOKEN}", "invoices"])
+def test_a_folder_of_a_tenant_is_no_day_whatever_it_is_called(tmp_path: Path, below: str) -> None:
+    file = tmp_path / "10023456" / below / "f.pdf"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"content")
+    (tmp_path / "10023456" / "20261120" / TOKEN).mkdir(parents=True)
+    store = LargeFileStore(tmp_path)
+    assert store.remove_past(date(2026, 11, 21)) == 1
+    assert file.read_bytes() == b"content"
+    assert not (tmp_path / "10023456" / "20261120").exists()
     store.close()

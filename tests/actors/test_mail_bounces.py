@@ -11,9 +11,9 @@ import pytest
 from gevent.server import StreamServer
 from support.bounces import ANSWER, EXIM, HEADERS_ONLY, PK, POSTFIX, POSTFIX_DELAYED, VACATION
 from support.certificates import self_signed
-from support.dovecot import DOVECOT, MISSING, PASSWORD, running_dovecot
+from support.dovecot import DOVECOT, MISSING, PASSWORD, give_one_uidvalidity, running_dovecot
 from support.gateway import eventually, eventually_equal
-from support.mail_relay import PARTITIONS, MailRelay, forget_read_models
+from support.mail_relay import PARTITIONS, MailRelay
 
 from signalbox.actors.bounce_rules import load_rules
 from signalbox.actors.mail_bounces import BounceParts, MailBounces
@@ -36,24 +36,6 @@ if TYPE_CHECKING:
 SENT: Final = MailSent(250, "OK")
 
 pytestmark = pytest.mark.skipif(DOVECOT is None, reason=MISSING)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Dovecot]:
-    with running_dovecot() as running:
-        yield running
-
-
-@pytest.fixture
-def mailbox(server: Dovecot) -> Inbox:
-    return server.inbox()
-
-
-@pytest.fixture
-def database_url(database_url: str) -> str:
-    """Forget the read models of other tests too."""
-    forget_read_models(database_url)
-    return database_url
 
 
 class Reading:
@@ -176,7 +158,39 @@ def test_a_mailbox_that_was_made_anew_is_read_from_its_beginning(
     mailbox.recreate()
     mailbox.deliver(POSTFIX.replace(PK, pk))
     eventually(reading.bounces_of)
-    assert reading.polled() == 1
+    eventually_equal(reading.polled, 1)  # Noted after what was read.
+
+
+def test_another_mailbox_is_read_from_its_beginning_though_its_uids_are_as_valid(
+    start_reading: Callable[..., Reading],
+    mailbox: Inbox,
+    imap_server: Dovecot,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    give_one_uidvalidity(monkeypatch, 7)
+    reading = start_reading()
+    pk = sent(reading)
+    mailbox.deliver(ANSWER, ANSWER, ANSWER)
+    reading.look_into(mailbox)
+    eventually_equal(reading.polled, 3)
+    another = imap_server.inbox()
+    another.deliver(POSTFIX.replace(PK, pk))
+    reading.look_into(another)
+    eventually(reading.bounces_of)
+    eventually_equal(reading.polled, 1)
+
+
+def test_what_was_read_before_mailboxes_had_names_is_not_read_again(
+    start_reading: Callable[..., Reading], mailbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_one_uidvalidity(monkeypatch, 7)
+    reading = start_reading()
+    reading.relay.instance.polled(BouncePolled(7, 1))
+    pk = sent(reading)
+    mailbox.deliver(POSTFIX.replace(PK, pk), ANSWER)
+    reading.look_into(mailbox)
+    eventually_equal(reading.polled, 2)
+    assert reading.bounces_of() == []
 
 
 def test_the_same_bounce_twice_is_one(
@@ -352,10 +366,10 @@ def test_a_server_is_known_by_its_certificate(
     ],
 )
 def test_what_cannot_be_opened_says_so(
-    server: Dovecot, changes: dict[str, str], reason: str
+    imap_server: Dovecot, changes: dict[str, str], reason: str
 ) -> None:
     given = {"user": "ann", "password": PASSWORD, **changes}
-    place = Place(host="127.0.0.1", port=server.port, tls=False, **given)
+    place = Place(host="127.0.0.1", port=imap_server.port, tls=False, **given)
     with pytest.raises(MailboxAway, match=reason), open_mailbox(place):
         pass
 
@@ -390,8 +404,8 @@ def test_no_answer_fills_the_memory(monkeypatch: pytest.MonkeyPatch, flood: byte
         hostile.stop()
 
 
-def test_a_mailbox_inside_is_not_opened_for_strangers(server: Dovecot) -> None:
-    place = Place(host="127.0.0.1", port=server.port, user="ann", password=PASSWORD, tls=False)
+def test_a_mailbox_inside_is_not_opened_for_strangers(imap_server: Dovecot) -> None:
+    place = Place(host="127.0.0.1", port=imap_server.port, user="ann", password=PASSWORD, tls=False)
     with (
         pytest.raises(MailboxAway, match="not allowed"),
         open_mailbox(place, Access(outside=Outside())),
@@ -399,9 +413,9 @@ def test_a_mailbox_inside_is_not_opened_for_strangers(server: Dovecot) -> None:
         pass
 
 
-def test_a_server_that_hangs_holds_up_nobody(server: Dovecot) -> None:
+def test_a_server_that_hangs_holds_up_nobody(imap_server: Dovecot) -> None:
     begun_s = time.monotonic()
-    place = Place(host="127.0.0.1", port=server.port, user="ann", password=PASSWORD, tls=False)
+    place = Place(host="127.0.0.1", port=imap_server.port, user="ann", password=PASSWORD, tls=False)
     ticks: list[float] = []
 
     def tick() -> None:

@@ -11,8 +11,9 @@ from prometheus_client import REGISTRY
 from support.dispatch import ACCOUNT, TENANT, Clock, Relay, Transport, content, new, ok
 from support.gateway import eventually, eventually_equal
 
-from signalbox.actors import mail_hand
+from signalbox.actors import mail_hand, mail_held
 from signalbox.actors.mail_dispatcher import MailDispatcher
+from signalbox.actors.mail_feeder import MailFeeder
 from signalbox.actors.mails import Mails
 from signalbox.actors.tenants import Tenants
 from signalbox.actors.transports.smtp.job import SmtpJob, SmtpOutcome
@@ -166,6 +167,40 @@ def test_a_suspended_batch_stays_and_goes_when_it_is_activated(relay: Relay) -> 
     assert sorted(relay.transport.ids) == ["held-0", "held-1", "held-2", "june", "other"]
 
 
+def test_held_mails_are_read_as_many_as_fit_and_one_nobody_can_read_holds_up_no_other(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, held = [], MailFeeder.held
+
+    def spied(*args: Any) -> Any:  # noqa: ANN401
+        found = held(*args)
+        read.append(len(found[0]))
+        return found
+
+    suspended(relay, "may")
+    relay.add(*(new(f"held-{n}", batch_code="may") for n in range(4)))
+    eventually(lambda: held_rows(relay) == 4)
+    with relay.log.pool.connection() as connection:
+        stream_id = domain.stream_of(relay.mails.pk_of(TENANT, "held-1"))
+        connection.execute(
+            "UPDATE signalbox.stored_events SET state = '' WHERE originator_id = %s", (stream_id,)
+        )
+    monkeypatch.setattr(mail_held, "BATCH_OCTETS_MAX", 1)
+    monkeypatch.setattr(MailFeeder, "held", spied)
+    activate(relay, "may")
+    eventually(lambda: sorted(relay.transport.ids) == ["held-0", "held-2", "held-3"])
+    assert max(read) == 1
+
+
+def held_rows(relay: Relay) -> int:
+    with relay.log.pool.connection() as connection:
+        row = connection.execute(
+            "SELECT count(*) AS n FROM signalbox.inbox WHERE kind LIKE 'held/%'"
+        ).fetchone()
+    assert row is not None
+    return int(row["n"])
+
+
 def test_a_mail_that_is_due_stays_with_its_suspended_batch(relay: Relay) -> None:
     suspended(relay, "may")
     relay.add(new("m-1", batch_code="may", deferred_until_s=relay.clock().timestamp() + 0.2))
@@ -223,6 +258,20 @@ def test_large_mails_are_fetched_a_few_at_a_time(event_log: EventLog, monkeypatc
         gevent.sleep(0.3)
         door.set()
         eventually_equal(lambda: relay.transport.ids, ids)
+
+
+def test_what_found_no_room_beside_large_mails_is_fetched_after_them(
+    event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mail_hand, "PAGE_OCTETS_MAX", 3_000)
+    with Relay(event_log) as relay:
+        relay.account()
+        relay.account("other")
+        suspended(relay)
+        relay.add(*(new(f"urgent-{n}", priority=1) for n in range(10)))
+        relay.add(new("low", priority=3), new("other", account_id="other"))
+        activate(relay)
+        eventually_equal(lambda: len(relay.transport.jobs), 12, timeout_s=10)
 
 
 def test_mails_that_can_not_be_read_stop_no_other(relay: Relay) -> None:

@@ -139,3 +139,25 @@ def test_what_turned_out_to_be_stale_is_read_again() -> None:
     hand.again([first])
     assert len(hand) == 1
     assert dict(wanted(hand).after) == {"mail2/a": (3, 3)}
+
+
+def test_a_page_that_was_asked_for_before_does_not_pass_over_what_is_read_again() -> None:
+    hand = Hand(1_000)
+    hand.know(["a"])
+    hand.take(page(wanted(hand), tracked(4), tracked(6), newest=6))
+    hand.news(9)
+    on_its_way = wanted(hand)
+    hand.again([tracked(4)])
+    hand.take(page(on_its_way, tracked(9), newest=9))
+    assert dict(wanted(hand).after) == {"mail2/a": (3, 3)}
+
+
+def test_a_page_of_some_kinds_says_nothing_of_news_of_the_others() -> None:
+    hand = Hand(1_000)
+    hand.know(["a"])
+    hand.take(page(wanted(hand), tracked(6), newest=6))
+    hand.again([tracked(6)])
+    want = wanted(hand)
+    hand.take(page(want, tracked(6), newest=9))
+    hand.news(9)
+    assert "mail0/a" in wanted(hand).after

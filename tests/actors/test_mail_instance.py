@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.history import rows
 
 from signalbox.actors.mail_instance import DAYS_MAX, MailInstance
+from signalbox.actors.transports.imap import Place
 from signalbox.domain.errors import BounceHostMissing
 from signalbox.domain.mail_instance import BouncePolled, BouncesReloaded, Instance, InstanceChanges
 from signalbox.domain.names import Event  # noqa: TC001  a type of a list that is made here
@@ -97,30 +99,40 @@ def test_a_restart_goes_on_where_the_mailbox_was_read_to(
     instance: MailInstance, event_log: EventLog, dated: Journal, clock: Clock
 ) -> None:
     assert instance.last_poll() is None
-    instance.polled(7, 1)
-    instance.polled(7, 5)
+    instance.polled(BouncePolled(7, 1))
+    instance.polled(BouncePolled(7, 5))
     assert MailInstance(event_log, dated).last_poll() == BouncePolled(7, 5)
     clock.now += timedelta(days=3)
     assert instance.last_poll() == BouncePolled(7, 5)
-    instance.polled(8, 2)
+    instance.polled(BouncePolled(8, 2))
     assert instance.last_poll() == BouncePolled(8, 2)
     assert len(event_log.read("mail_instance-2026-12-05")) == 2
     assert len(event_log.read("mail_instance-2026-12-08")) == 1
 
 
 def test_a_clock_that_is_behind_finds_it_too(instance: MailInstance, clock: Clock) -> None:
-    instance.polled(7, 5)
+    instance.polled(BouncePolled(7, 5))
     clock.now -= timedelta(days=1)
     assert instance.last_poll() == BouncePolled(7, 5)
 
 
 def test_it_is_not_looked_for_for_ever(instance: MailInstance, clock: Clock) -> None:
-    instance.polled(7, 5)
+    instance.polled(BouncePolled(7, 5))
     clock.now += timedelta(days=DAYS_MAX)
     assert instance.last_poll() is None
 
 
+def test_a_mailbox_is_told_from_others_by_where_it_is(instance: MailInstance) -> None:
+    place = Place(host="imap.example.com", port=993, user="b@example.com", password="p")
+    others: list[dict[str, Any]] = [
+        {"host": "example.com"}, {"port": 143}, {"user": "c@example.com"}, {"folder": "Bounces"}
+    ]  # fmt: skip
+    assert len({instance.mailbox(replace(place, **one)) for one in [{}, *others]}) == 5
+    same = replace(place, host="IMAP.example.com", password="q", tls=False)
+    assert instance.mailbox(same) == instance.mailbox(place)
+
+
 def test_who_lost_the_lease_notes_nothing(instance: MailInstance) -> None:
     with pytest.raises(FenceLost):
-        instance.polled(7, 5, fence=Fence(1, 1))
+        instance.polled(BouncePolled(7, 5), fence=Fence(1, 1))
     assert instance.last_poll() is None

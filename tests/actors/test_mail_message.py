@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signalbox.actors.transports.smtp import addresses
 from signalbox.actors.transports.smtp.headers import Unsendable
 from signalbox.actors.transports.smtp.message import File, Ids, Message, compose
 from signalbox.domain.mail_content import MailContent
@@ -297,10 +298,32 @@ def test_what_is_no_address_is_told_to_no_server(entry: str) -> None:
         assert read(message)["To"] == "you@example.test"
 
 
+@pytest.mark.parametrize("nested", ["(" * 1_200, "a:" * 5_000])
+def test_an_address_of_nothing_but_brackets_is_none_and_others_are_told(nested: str) -> None:
+    with pytest.raises(Unsendable, match="no valid recipient"):
+        composed(to=(nested,))
+    message = composed(to=(nested, "k@example.com"))
+    assert message.envelope.recipients == ("k@example.com",)
+    assert list(message.envelope.refused) == [nested]
+
+
 def test_a_mail_may_want_no_bounces() -> None:
     assert not composed(return_path="<>").envelope.sender
     with pytest.raises(Unsendable, match="invalid sender"):
         composed(sender="<>")
+
+
+def test_a_long_list_is_read_without_the_slow_parser_unless_there_are_names_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked, parse = [], addresses.getaddresses
+    monkeypatch.setattr(addresses, "getaddresses", lambda one: (asked.append(one), parse(one))[1])
+    plain = [f"someone{n}@example.com" for n in range(5_000)]
+    boxes = [addresses.Mailbox("", one) for one in plain]
+    assert addresses.mailboxes(", ".join(plain)) == tuple(boxes)
+    assert asked == []
+    named = addresses.mailboxes(", ".join([*plain, "Ann <ann@example.com>"]))
+    assert named == (*boxes, addresses.Mailbox("Ann", "ann@example.com"))
 
 
 def test_many_recipients_make_many_short_lines() -> None:

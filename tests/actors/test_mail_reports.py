@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import gevent
 import pytest
 from gevent.event import Event
 from support.gateway import eventually, eventually_equal
-from support.mail_relay import ACCOUNT, PARTITIONS, MailRelay, forget_read_models
+from support.mail_relay import ACCOUNT, PARTITIONS, MailRelay
 from support.receiver import Receiver
 
 from signalbox.actors.mail_nudges import MailNudges
@@ -28,8 +29,9 @@ from signalbox.domain.reports import ReportsAcknowledged, SyncPostponed
 from signalbox.domain.sync import Rhythm
 from signalbox.domain.tenant import stream_of
 from signalbox.domain.tenant_config import ClientAuth, TenantChanges
+from signalbox.eventstore.errors import Unavailable
 from signalbox.eventstore.leases import partition_of
-from signalbox.http.mail_proxy.reports import ORIGINAL
+from signalbox.http.mail_proxy.reports import ORIGINAL, SyncWording
 from signalbox.ops.mail_reads import MailReads
 
 if TYPE_CHECKING:
@@ -49,13 +51,6 @@ class StartRelay(Protocol):
     """Starts a relay on the test's log; it is closed when the test ends."""
 
     def __call__(self, **changes: Any) -> MailRelay: ...  # noqa: ANN401
-
-
-@pytest.fixture
-def database_url(database_url: str) -> str:
-    """Forget the read models of other tests too."""
-    forget_read_models(database_url)
-    return database_url
 
 
 @pytest.fixture
@@ -420,6 +415,68 @@ def test_what_happens_while_a_relay_begins_is_told_before_the_next_regular_call(
     gevent.sleep(0.2)
     second.shows_news.set()
     eventually(lambda: ids(server) == ["m1"])
+
+
+def test_what_happens_while_a_lease_is_away_is_told_when_it_is_back(
+    start_relay: StartRelay, server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, go_on, owing = Event(), Event(), MailReads.owing
+
+    def read_slowly(reads: MailReads) -> list[str]:
+        found = owing(reads)
+        reading.set()
+        go_on.wait()
+        return found
+
+    relay = start_relay(rhythm=CALM)
+    relay.tenant("acme", base(server))
+    eventually(lambda: server.calls)
+    eventually(lambda: any(one.last_sync_s for one in relay.reads.sync_status()))
+    partition = partition_of(stream_of("acme"), PARTITIONS)
+    fence = relay.keeper.fence(partition)
+    assert fence is not None
+    monkeypatch.setattr(MailReads, "owing", read_slowly)
+    relay.reports.lost(partition)
+    relay.reports.gained(fence)
+    assert reading.wait(5)
+    relay.reports.lost(partition)
+    relay.mail("acme", "m1", SENT)
+    eventually(lambda: relay.reads.report_events("acme", 0))
+    eventually(lambda: relay.follower.position >= relay.log.head())
+    relay.reports.gained(replace(fence, epoch=fence.epoch + 1))
+    go_on.set()
+    monkeypatch.setattr(relay.keeper, "fence", lambda _: replace(fence, epoch=fence.epoch + 1))
+    eventually(lambda: ids(server) == ["m1"], timeout_s=8.0)
+
+
+@pytest.mark.parametrize(("owner", "name"), [(MailReads, "report_events"), (SyncWording, "body")])
+def test_what_the_store_could_not_say_for_a_moment_is_told_after_it(
+    start_relay: StartRelay,
+    server: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: type,
+    name: str,
+) -> None:
+    working, is_away = getattr(owner, name), Event()
+
+    def away_once(*args: Any) -> Any:  # noqa: ANN401
+        if is_away.is_set():
+            is_away.clear()
+            raise Unavailable("store is away")
+        return working(*args)
+
+    monkeypatch.setattr(owner, name, away_once)
+    relay = start_relay()
+    relay.tenant("acme", base(server))
+    eventually(lambda: len(server.calls) == 1)
+    is_away.set()
+    MailNudges(relay.log).run_now("acme")
+    eventually(lambda: len(server.calls) == 2)
+    assert not is_away.is_set()
+    is_away.set()
+    relay.mail("acme", "m1", SENT)
+    eventually(lambda: ids(server) == ["m1"])
+    assert not is_away.is_set()
 
 
 def test_what_was_told_to_a_process_that_died_is_told_again(

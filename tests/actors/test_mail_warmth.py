@@ -223,6 +223,36 @@ def test_a_mail_that_no_address_will_ever_take_fails(
     assert relay.events("m-1")[-1] == domain.MailFailed(0, reason)
 
 
+@pytest.mark.parametrize("entry", ["(" * 1_200, "b:@gmail.com"])
+def test_what_is_no_address_counts_for_nothing(warming: Warming, entry: str) -> None:
+    relay = warming.relay
+    relay.transport.answer = lambda job: SmtpOutcome(
+        key=job.key,
+        result="sent",
+        code=250,
+        reason="ok",
+        refused={entry: (553, "invalid address")},
+        reached_mail_from=True,
+    )
+    warming.warm_up(IP, "&gmail", 2400)
+    relay.account(source_ip=IP)
+    relay.add(new("m-1", content=to(entry, "c@gmail.com")))
+    told = Outcome(attempted=1, delivered=1)
+    eventually_equal(lambda: warming.outcome(IP, "&gmail"), told)
+
+
+def test_a_mail_the_gate_fails_at_fails(event_log: EventLog) -> None:
+    class Gate:
+        def ask(self, *_: object) -> None:
+            raise KeyError("of its own")
+
+    with Relay(event_log, warmth=lambda _: Gate()) as relay:  # type: ignore[arg-type, return-value]
+        relay.account(source_ip=IP)
+        relay.add(new("m-1"))
+        eventually_equal(lambda: relay.status("m-1"), "error")
+        assert relay.events("m-1")[-1] == domain.MailFailed(0, "warmup: gate failed: KeyError")
+
+
 def test_a_gate_that_can_not_be_asked_is_asked_again(warming: Warming) -> None:
     relay = warming.relay
     reserve = warming.gate.reserve

@@ -1,12 +1,14 @@
 """Mails taken on, replaced, refused and deleted, on a real log."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import gevent
 import pytest
 from support.dispatch import ACCOUNT, TENANT, content, new
 
-from signalbox.actors.mails import Added, Mails, Removed
+from signalbox.actors import mail_streams
+from signalbox.actors.mails import ADDRESS_CHARACTERS_MAX, Added, Mails, Removed
 from signalbox.actors.tenants import Tenants
 from signalbox.domain import mail as domain
 from signalbox.domain.errors import InvalidField
@@ -123,6 +125,32 @@ def test_an_unknown_account_touches_nothing_that_waits(client: Client) -> None:
     assert [kind for kind, *_ in client.rows()] == ["mail2/smtp1"]
 
 
+def test_many_mails_are_read_a_few_at_a_time(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, read_few = [], mail_streams._read_few  # noqa: SLF001  memory is hard to look at
+
+    def spied(log: EventLog, stream_ids: list[str]) -> object:
+        read.append(len(stream_ids))
+        return read_few(log, stream_ids)
+
+    monkeypatch.setattr(mail_streams, "_read_few", spied)
+    ids = [f"m-{n}" for n in range(125)]
+    client.add(*map(new, ids))
+    assert client.mails.delete(TENANT, [*ids, "ghost"], by="test") == Removed(125, ("ghost",))
+    assert read == [*[10] * 12, 6]
+
+
+def test_a_mail_with_more_addresses_than_anybody_reads_is_refused(client: Client) -> None:
+    most = ADDRESS_CHARACTERS_MAX - len("a@acme.test") - 3
+    fits = new("fits", content=replace(content(), to=("b" * (most - 1),)))
+    one = new("one", content=replace(content(), to=("b" * most,)))
+    many = new("many", content=replace(content(), bcc=("b@c.test",) * 40_000))
+    reason = f"addresses longer than {ADDRESS_CHARACTERS_MAX} characters"
+    assert client.add(fits, one, many) == ["", reason, reason]
+    assert client.events("many") == ["MailRejected"]
+
+
 def test_what_can_not_be_a_mail_is_kept_as_one_that_failed(client: Client) -> None:
     refused = [new("m-1", account_id="ghost"), new("m-2", refused="missing from"), new("")]
     assert client.add(*refused) == ["account not found for tenant", "missing from", "missing id"]
@@ -130,7 +158,10 @@ def test_what_can_not_be_a_mail_is_kept_as_one_that_failed(client: Client) -> No
     assert client.rows() == []
     mail = client.mails.find(client.mails.pk_of(TENANT, "m-2"))
     assert mail is not None
-    assert (mail.status, mail.error) == ("error", "missing from")
+    assert mail.status == "error"
+    (rejected,) = [one.event for one in client.log.read(client.stream("m-2"))]
+    assert isinstance(rejected, domain.MailRejected)
+    assert rejected.reason == "missing from"
 
 
 def test_what_was_refused_may_come_again_once_it_is_right(client: Client) -> None:

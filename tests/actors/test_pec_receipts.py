@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 import gevent
 import pytest
 from support.bounces import ACCEPTED, ANSWER, DELIVERED, NOT_DELIVERED, PK
-from support.dovecot import DOVECOT, MISSING, PASSWORD, running_dovecot
+from support.dovecot import DOVECOT, MISSING, PASSWORD, give_one_uidvalidity
 from support.gateway import eventually, eventually_equal
 from support.history import rows
-from support.mail_relay import ACCOUNT, PARTITIONS, MailRelay, forget_read_models
+from support.mail_relay import ACCOUNT, PARTITIONS, MailRelay
 
 from signalbox.actors.pec_receipts import PecParts, PecReceipts
 from signalbox.actors.transports.imap import ANYWHERE, Access
@@ -30,24 +30,6 @@ if TYPE_CHECKING:
 SENT: Final = MailSent(250, "OK")
 
 pytestmark = pytest.mark.skipif(DOVECOT is None, reason=MISSING)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Dovecot]:
-    with running_dovecot() as running:
-        yield running
-
-
-@pytest.fixture
-def mailbox(server: Dovecot) -> Inbox:
-    return server.inbox()
-
-
-@pytest.fixture
-def database_url(database_url: str) -> str:
-    """Forget the read models of other tests too."""
-    forget_read_models(database_url)
-    return database_url
 
 
 class Certified:
@@ -164,6 +146,25 @@ def test_a_restart_reads_nothing_again(
     eventually_equal(lambda: rows(database_url, read_to), [(2,)])
     assert second.mail(pk).pec == {"pec_acceptance", "pec_delivery"}
     assert len(seen) == 1
+
+
+def test_another_mailbox_is_read_from_its_beginning_though_its_uids_are_as_valid(
+    database_url: str,
+    start: Callable[..., Certified],
+    mailbox: Inbox,
+    imap_server: Dovecot,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    give_one_uidvalidity(monkeypatch, 7)
+    read_to = "SELECT position FROM signalbox.cursors WHERE name LIKE 'pec/acme/%'"
+    certified = start(mailbox)
+    pk = certified.relay.mail("acme", "m1", SENT)
+    mailbox.deliver(ANSWER, ANSWER)
+    eventually_equal(lambda: rows(database_url, read_to), [(2,)])
+    another = imap_server.inbox()
+    another.deliver(ACCEPTED.replace(PK, pk))
+    certified.configure(another.port, another.user)
+    eventually_equal(lambda: certified.mail(pk).pec, {"pec_acceptance"})
 
 
 def test_without_any_receipt_in_time_it_went_as_an_ordinary_mail(

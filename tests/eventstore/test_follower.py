@@ -103,6 +103,30 @@ def test_it_is_told_whose_inbox_has_news(journal: Journal, event_log: EventLog) 
     assert heard.signals[-1] == {"link.configured.1", "@link-7"}
 
 
+def test_the_name_of_an_inbox_may_have_anything_in_it(
+    journal: Journal, event_log: EventLog
+) -> None:
+    heard = Heard()
+    names = ["tenant-a,b", "tenant-a%2Cb", "tenant-\u00e9, %"]
+    with following(event_log, heard):
+        inbox = [InboxRow(name, "message", name) for name in names]
+        journal.write(append("message-1", events=[CONFIGURED], inbox=inbox))
+        assert eventually(lambda: len(heard.signals) == 2)
+    assert heard.signals[-1] == {"link.configured.1", *(f"@{name}" for name in names)}
+
+
+def test_a_signal_that_is_too_long_says_to_look_at_everything(
+    journal: Journal, event_log: EventLog
+) -> None:
+    heard = Heard()
+    with following(event_log, heard):
+        long = "tenant-" + "\u00e9" * 200
+        inbox = [InboxRow(f"{long}{n}", "message", f"message-{n}") for n in range(25)]
+        journal.write(append("message-1", events=[CONFIGURED], inbox=inbox))
+        assert eventually(lambda: len(heard.signals) == 2, timeout_s=0.9)
+    assert heard.signals[-1] == set()
+
+
 def test_it_goes_on_after_its_connection_was_terminated(
     journal: Journal, event_log: EventLog, database_url: str
 ) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ADDRESS_OCTETS_MAX: Final = 254  # RFC 5321, 4.5.3.1.3, without the angle brackets
+KEPT_CHARACTERS_MAX: Final = 320  # longer entries are read anew each time
+FIRST_CHARACTERS_MAX: Final = 1_000  # among which the first address of an entry is looked for
 PLAIN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 # What stands in no local part (RFC 5322, 3.2.3) unless it is quoted, and in no domain.
 _NOT_LOCAL: Final = re.compile(r'[\x00-\x20\x7f"(),:;<>@\[\\\]]')
@@ -70,13 +72,32 @@ def read(entries: Iterable[str]) -> tuple[list[Mailbox], list[str]]:
     return found, bad
 
 
-@lru_cache(maxsize=4_096)
+def first_of(entries: Iterable[str]) -> str:
+    """Return the first address in some entries, as it stands there; "" if there is none.
+
+    >>> first_of(["(" * 5_000, "Ann <ann@example.org>, bob@example.org"])
+    'ann@example.org'
+    """
+    for entry in entries:
+        try:
+            found = next((address for _, address in _parsed(_beginning(entry)) if address), "")
+        except BadAddress:
+            continue
+        if found:
+            return found
+    return ""
+
+
 def mailboxes(entry: str) -> tuple[Mailbox, ...]:
     """Return the mailboxes of an entry; there may be commas between several. Raises: `BadAddress`.
 
     >>> mailboxes('"Doe, John" <j@b\u00fccher.example>, k@example.com')[0].address
     'j@xn--bcher-kva.example'
     """
+    return _kept(entry) if len(entry) <= KEPT_CHARACTERS_MAX else _mailboxes(entry)
+
+
+def _mailboxes(entry: str) -> tuple[Mailbox, ...]:
     if PLAIN.fullmatch(entry):
         return (Mailbox("", _within_bounds(entry)),)
     if _BREAKS.search(entry):
@@ -84,7 +105,27 @@ def mailboxes(entry: str) -> tuple[Mailbox, ...]:
     entry = _EMPTY.sub("", entry).strip().removeprefix(",")
     if not entry:
         return ()
-    return tuple(_mailbox(name, address, entry) for name, address in getaddresses([entry]))
+    parts = [part.strip(" \t") for part in entry.split(",")]
+    if all(map(PLAIN.fullmatch, parts)):  # What a long list mostly is: the parser takes its time.
+        return tuple(Mailbox("", _within_bounds(part)) for part in parts)
+    return tuple(_mailbox(name, address, entry) for name, address in _parsed(entry))
+
+
+_kept: Final = lru_cache(maxsize=4_096)(_mailboxes)
+
+
+def _parsed(entry: str) -> list[tuple[str, str]]:
+    try:
+        return getaddresses([entry])
+    except RecursionError:  # Brackets in brackets, or groups in groups.
+        raise BadAddress(entry) from None
+
+
+def _beginning(entry: str) -> str:
+    """Return as much of an entry as is looked at, ending with a whole address."""
+    if len(entry) <= FIRST_CHARACTERS_MAX:
+        return entry
+    return entry[:FIRST_CHARACTERS_MAX].rpartition(",")[0]
 
 
 def _mailbox(name: str, address: str, entry: str) -> Mailbox:
