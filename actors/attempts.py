@@ -28,6 +28,14 @@ _COUNT: Final = """
         window_ends_at = CASE WHEN f.window_ends_at > clock_timestamp()
             THEN f.window_ends_at ELSE excluded.window_ends_at END
 """
+_COUNT_BELOW: Final = f"""{_COUNT}
+    WHERE f.window_ends_at <= clock_timestamp() OR f.failures < %(max)s
+    RETURNING failures
+"""
+_TAKE_BACK: Final = """
+    UPDATE signalbox.login_failures SET failures = failures - 1
+    WHERE key = %s AND failures > 0 AND window_ends_at > clock_timestamp()
+"""
 _PRUNE: Final = """
     DELETE FROM signalbox.login_failures WHERE key IN (
         SELECT key FROM signalbox.login_failures WHERE window_ends_at < clock_timestamp()
@@ -84,7 +92,7 @@ class Attempts:
             raise WrongCredentials
         # Guesses that ran at the same time as this one may have used up the attempts.
         self.refuse_beyond(failures_max)
-        self.clear(clears)
+        self.clear(clears, failures_max[clears])
         return found
 
     def refuse_beyond(self, failures_max: Mapping[str, int]) -> None:
@@ -120,7 +128,25 @@ class Attempts:
         assert row is not None, "RETURNING"
         return bool(row["failures"] == failures_max)
 
-    def clear(self, key: str) -> None:
-        """Forget the failures of a key."""
+    def count_below(self, failures_max: int, key: str) -> None:
+        """Count one of a key that has not reached that number.
+
+        Raises: `TooManyAttempts` for one that has; it is not counted then.
+        """
+        counted = {"keys": [key], "max": failures_max, "window_s": self._window_s}
         with store(), self._pool.connection() as connection:
-            connection.execute("DELETE FROM signalbox.login_failures WHERE key = %s", (key,))
+            connection.execute(_PRUNE)
+            row = connection.execute(_COUNT_BELOW, counted).fetchone()
+        if row is None:
+            raise TooManyAttempts(self.recent([key]).get(key, Failures()).ends_in_s)
+
+    def take_back(self, key: str) -> None:
+        """Count one of a key less."""
+        with store(), self._pool.connection() as connection:
+            connection.execute(_TAKE_BACK, (key,))
+
+    def clear(self, key: str, failures_max: int) -> None:
+        """Forget the failures of a key, unless they have reached that number."""
+        query = "DELETE FROM signalbox.login_failures WHERE key = %s AND failures < %s"
+        with store(), self._pool.connection() as connection:
+            connection.execute(query, (key, failures_max))

@@ -69,10 +69,12 @@ class Sending:
         """Make what is told from the log as it is, and sign it. Raises: one of `TROUBLE`."""
         callback = waiting.callback
         with self.log.turns:
-            stream = self.log.read(callback.about)
-        until = stream[: callback.cause_version]
-        cause = until[callback.cause_version - 1]
-        told = self.topics[type(cause.event)].tell(until, cause.version)
+            until = self.log.read(callback.about)[: callback.cause_version]
+            cause = until[callback.cause_version - 1]
+            topic = self.topics[type(cause.event)]
+            beside = [one for name in topic.beside(cause) for one in self.log.read(name)]
+        before = [one for one in beside if one.position < cause.position]
+        told = topic.tell([*before, *until], cause.version)
         body = body_of(waiting.callback_id, told, cause.at)
         secret = self.webhooks.secret(webhook)
         headers = signed(waiting.callback_id, body, secret, int(self.now_s()))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from signalbox.eventstore.mapper import Recorded
 
@@ -22,12 +22,18 @@ class Told:
     data: Mapping[str, object]
 
 
+def _nothing(_: Recorded) -> Collection[str]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
     """An event class owners may be told of, under one of `domain.webhook.KINDS`.
 
-    `tell` gets the event's stream up to it, and its version, and makes what is told of it.
+    `tell` gets the event's stream up to it, and its version, and makes what is told of it. Before
+    that stream it gets what the streams named by `beside` had when the event was stored.
     """
 
     kind: str
     tell: Callable[[Sequence[Recorded], int], Told]
+    beside: Callable[[Recorded], Collection[str]] = _nothing

@@ -96,18 +96,18 @@ class OrgGuard:
 
     def succeeded(self, visit: Visit) -> None:
         """Forget the failures, unless they locked it; remember the address."""
-        if visit.failures.count and not self._is_locked(visit):
-            self._by_org.clear(self._org_key(visit.org_id))
+        if visit.failures.count:
+            self._by_org.clear(self._org_key(visit.org_id), self._limits.failures_max)
         if self._limits.lockout == "trusted_source":
             self._trusted.trust(self._trust_key(visit))
 
-    def require_claims_left(self, peer: str) -> None:
-        """Raise `TooManyAttempts` when too many were claimed from the address."""
-        self._claims.refuse_beyond({self._claims_key(peer): self._limits.claims_per_ip_max})
+    def count_claim(self, peer: str) -> None:
+        """Count a claim. Raises: `TooManyAttempts` when too many were made from the address."""
+        self._claims.count_below(self._limits.claims_per_ip_max, self._claims_key(peer))
 
-    def claimed(self, peer: str) -> None:
-        """Count a claim."""
-        self._claims.count((self._claims_key(peer),))
+    def uncount_claim(self, peer: str) -> None:
+        """Count a claim less: nothing came of it."""
+        self._claims.take_back(self._claims_key(peer))
 
     def _is_locked(self, visit: Visit) -> bool:
         return visit.failures.count >= self._limits.failures_max

@@ -15,6 +15,8 @@ import os
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+import gevent
+
 from signalbox.actors.memory import Memory
 from signalbox.actors.org_guard import OrgGuard, OrgLimits
 from signalbox.actors.streams import Streams
@@ -22,6 +24,7 @@ from signalbox.actors.turns import Turns
 from signalbox.domain import org as domain
 from signalbox.domain.errors import InvalidField, WrongSecret
 from signalbox.eventstore import metrics
+from signalbox.eventstore.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,6 +41,7 @@ __all__ = ["OrgLimits", "Orgs"]
 log = logging.getLogger(__name__)
 
 REMEMBERED_MAX: Final = 10_000
+LOCK_RETRY_S: Final = 5.0
 BY: Final = "gateway"
 
 
@@ -52,6 +56,7 @@ class Orgs:
         passwords: Passwords,
         now_s: Callable[[], float] = monotonic,
     ) -> None:
+        self._journal = journal
         self._limits = limits
         self._passwords = passwords
         self._now_s = now_s
@@ -94,10 +99,15 @@ class Orgs:
         if domain.SECRET.fullmatch(secret) is None:
             raise InvalidField("secret_key", "expected 12 to 50 printable ASCII characters")
         self._require_claimable(org_id)
-        self._guard.require_claims_left(peer)
-        claim = domain.Claim(self._passwords.hash(secret))
-        if self._decide(org_id, lambda _: claim, request_id):
-            self._guard.claimed(peer)
+        self._guard.count_claim(peer)
+        is_claimed = False
+        try:
+            claim = domain.Claim(self._passwords.hash(secret))
+            is_claimed = bool(self._decide(org_id, claim, request_id))
+        finally:
+            if not is_claimed:
+                self._guard.uncount_claim(peer)
+        if is_claimed:
             self._remember(org_id, secret)
         owner = self.authenticate(org_id, secret, peer=peer)
         assert owner is not None, "somebody claimed it"
@@ -109,7 +119,10 @@ class Orgs:
         if self._is_verified(org_id, secret):
             return visit  # By somebody who was before this one.
         if not self._matches(org, secret):
-            self._lock(org_id, is_due=self._guard.failed(visit))
+            if self._guard.failed(visit):
+                metrics.ORGS_LOCKED.inc()
+                log.warning("organisation locked", extra={"owner": domain.owner_of(org_id)})
+                self._tell_lock(org_id, self._journal.now().timestamp() + self._limits.lock_s)
             raise WrongSecret
         # Guesses that ran at the same time as this one may have used up the attempts.
         visit = self._guard.arrive(org_id, peer)
@@ -146,20 +159,22 @@ class Orgs:
         text = f"{org_id}\0{secret}".encode(errors="surrogatepass")
         return hmac.digest(self._key, text, "sha256")
 
-    def _lock(self, org_id: str, *, is_due: bool) -> None:
-        if not is_due:
-            return
-        metrics.ORGS_LOCKED.inc()
-        log.warning("organisation locked", extra={"owner": domain.owner_of(org_id)})
-        self._decide(org_id, lambda at_s: domain.Lock(at_s + self._limits.lock_s))
+    def _tell_lock(self, org_id: str, until_s: float) -> None:
+        """Store that an organisation is locked: if that can't be now, then while it is."""
+        try:
+            self._decide(org_id, domain.Lock(until_s))
+        except Unavailable as error:
+            log.warning("lock of an organisation is not stored", extra={"error": error.reason})
+            if self._journal.now().timestamp() < until_s:
+                gevent.spawn_later(LOCK_RETRY_S, self._tell_lock, org_id, until_s)
 
     def _decide(
-        self, org_id: str, command: Callable[[float], domain.Command], request_id: str = ""
+        self, org_id: str, command: domain.Command, request_id: str = ""
     ) -> Sequence[Event]:
         owner = domain.owner_of(org_id)
         return self._streams.change(
             domain.stream_of(org_id),
-            lambda org, at_s: domain.decide(org, command(at_s), at_s),
+            lambda org, at_s: domain.decide(org, command, at_s),
             tenant_id=owner,
             by=owner if request_id else BY,
             request_id=request_id,

@@ -57,9 +57,7 @@ class Farewells:
         self._waiting.append(farewell)
         self._idle.clear()
         if len(self._workers) < WORKERS_MAX:
-            worker = gevent.spawn(self._work)
-            self._workers.add(worker)
-            worker.rawlink(self._workers.discard)
+            self._workers.add(gevent.spawn(self._work))
 
     def close(self, timeout_s: float) -> None:
         """Wait until all is stored, but not for longer than that."""
@@ -79,5 +77,7 @@ class Farewells:
             except Exception:
                 log.exception("end of a line is lost", extra={"phone": farewell.line[0]})
             self._open.discard(farewell.line)
+        # At once, so that whoever says another one now doesn't take it for one that goes on.
+        self._workers.discard(gevent.getcurrent())
         if not self._open:
             self._idle.set()

@@ -58,7 +58,12 @@ class PushedSms:
 
 
 class Line(Protocol):
-    """What a dialect does for the core. Both return at once, whatever the socket is doing."""
+    """What a dialect does for the core. All return at once, whatever the socket is doing."""
+
+    @property
+    def is_quiet(self) -> bool:
+        """True while the phone owes a sign of life, so that it may be gone."""
+        ...
 
     def push(self, sms: PushedSms) -> None:
         """Send it to the phone. A line whose queue is full ends itself."""
@@ -109,6 +114,18 @@ class HeldLine:
     def key(self) -> LineKey:
         """What tells it from all other lines."""
         return self.phone_id, self.connection
+
+    @property
+    def online(self) -> OnlineLine:
+        """What others may know of it."""
+        return OnlineLine(
+            owner=self.owner,
+            phone_id=self.phone_id,
+            connection=self.connection,
+            sims=self.sims,
+            seen_at_s=self.seen_at_s,
+            anonymous=self.anonymous,
+        )
 
     def hands_over(self, stream_id: str) -> bool:
         """Note that a message goes over it; False when it did before, as far as it remembers."""

@@ -1,6 +1,6 @@
 """The lines of phones: live connections, each of one phone, in whichever process has its socket.
 
-    connect ──▶ PhoneConnected ──▶ row in phone_lines, PhoneQueue of the owner
+    connect ──▶ PhoneConnected, row in phone_lines ──▶ PhoneQueue of the owner
     SIMs    ──▶ SimsReported        end, by whomever ──▶ PhoneDisconnected ──▶ row gone
 
 Of two connections of a phone the newer one counts: the older ends when its process hears of the
@@ -15,6 +15,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final, get_args
 
+from signalbox.actors.phone_admission import Admission
 from signalbox.actors.phone_farewells import Farewell, Farewells
 from signalbox.actors.phone_line import (
     LOST_BY,
@@ -34,13 +35,12 @@ from signalbox.actors.phone_watch import PhoneWatch
 from signalbox.actors.streams import Streams
 from signalbox.domain import phone as domain
 from signalbox.domain import phone_message as messages
-from signalbox.domain.errors import TooManyLines
 from signalbox.domain.names import names_of
 from signalbox.eventstore import metrics
 from signalbox.eventstore.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from signalbox.actors.phone_feeder import LastPhone
     from signalbox.domain.names import Event
@@ -71,7 +71,6 @@ class PhoneLines:
         timing: Timing | None = None,
     ) -> None:
         self._journal = journal
-        self._rules_of = rules_of
         self._process_id = process_id
         self._timing = timing or Timing()
         self._is_closing = False
@@ -85,6 +84,7 @@ class PhoneLines:
             renew_s=self._timing.renew_s,
         )
         self._farewells = Farewells(self._store_end)
+        self._admission = Admission(self._registry, self._rows, rules_of, self._end_silent)
         self._queues = PhoneQueues(
             log_,
             journal,
@@ -114,36 +114,39 @@ class PhoneLines:
 
         Raises: `TooManyLines`, `Unavailable`.
         """
-        self._admit(owner, phone_id)
-        at_s = self.now_s()  # One moment for the day and the number, also around midnight.
-        stream_id = domain.stream_of(phone_id, at_s)
-        command = domain.Connect(owner, phone_id, self._process_id)
-        (connected,) = self._days.change(
-            stream_id,
-            lambda day, _: domain.decide(day, command, at_s),
-            tenant_id=owner,
-            by=by,
-            request_id=request_id,
-        )
-        assert isinstance(connected, domain.PhoneConnected), connected
-        held = HeldLine(
-            owner=owner,
-            phone_id=phone_id,
-            connection=connected.connection,
-            stream_id=stream_id,
-            line=line,
-            anonymous=anonymous,
-            connected_s=monotonic(),
-            seen_at_s=at_s,
-        )
-        self._add(held)
+        if self._is_closing:
+            raise Unavailable("the gateway is closing")
+        with self._admission.of(owner, phone_id, anonymous=anonymous) as others:
+            at_s = self.now_s()  # One moment for the day and the number, also around midnight.
+            stream_id = domain.stream_of(phone_id, at_s)
+            command = domain.Connect(owner, phone_id, self._process_id)
+            (connected,) = self._days.change(
+                stream_id,
+                lambda day, _: domain.decide(day, command, at_s),
+                tenant_id=owner,
+                by=by,
+                request_id=request_id,
+                beside=partial(self._rows.beside, anonymous=anonymous, seen_at_s=at_s),
+            )
+            assert isinstance(connected, domain.PhoneConnected), connected
+            held = HeldLine(
+                owner=owner,
+                phone_id=phone_id,
+                connection=connected.connection,
+                stream_id=stream_id,
+                line=line,
+                anonymous=anonymous,
+                connected_s=monotonic(),
+                seen_at_s=at_s,
+            )
+            self._add(held, others)
         return LiveLine(self, held)
 
     def online(self, owner: str) -> list[OnlineLine]:
         """Return an owner's lines in all processes, oldest first. Raises: `Unavailable`."""
         lines = {line.phone_id: line for line in self._rows.elsewhere([owner])}
         for held in self._registry.own(owner):
-            lines[held.phone_id] = _online(held)
+            lines[held.phone_id] = held.online
         return sorted(lines.values(), key=lambda line: line.connection)
 
     def end_phone(self, owner: str, phone_id: str | None, reason: LineEnd) -> None:
@@ -220,17 +223,8 @@ class PhoneLines:
 
     # lines
 
-    def _admit(self, owner: str, phone_id: str) -> None:
-        if self._is_closing:
-            raise Unavailable("the gateway is closing")
-        lines_max = self._rules_of(owner).lines_max
-        phones = {line.phone_id for line in self.online(owner)} - {phone_id}
-        if len(phones) >= lines_max:
-            raise TooManyLines(lines_max)
-
-    def _add(self, held: HeldLine) -> None:
-        self._rows.touch(held)
-        outdated = self._registry.add(held)
+    def _add(self, held: HeldLine, others: Iterable[OnlineLine]) -> None:
+        outdated = self._registry.add(held, others)
         metrics.PHONE_LINES.set(len(self._registry))
         if outdated is not None:
             self._end(outdated, LineEnd.REPLACED)
@@ -255,6 +249,11 @@ class PhoneLines:
         if not held.is_over:
             self.leave(held, LOST_BY[reason])
             held.line.end(reason)
+
+    def _end_silent(self, held: HeldLine) -> None:
+        """End a line for want of room; a phone that is there after all may come back."""
+        self.leave(held, "silent")
+        held.line.end(LineEnd.OVERLOAD)
 
     def _end_same_phones(self, owner: str, newer: tuple[str, int], sims: Sequence[SimCard]) -> None:
         for held in self._registry.same_phones(owner, newer, sims):
@@ -304,17 +303,6 @@ class PhoneLines:
         )
         if self._registry.see(line):
             self._queues.tell(owner, LinesChanged())
-
-
-def _online(held: HeldLine) -> OnlineLine:
-    return OnlineLine(
-        owner=held.owner,
-        phone_id=held.phone_id,
-        connection=held.connection,
-        sims=held.sims,
-        seen_at_s=held.seen_at_s,
-        anonymous=held.anonymous,
-    )
 
 
 def _evolve(day: domain.DayOfPhone, event: Event, _at_s: float) -> domain.DayOfPhone:

@@ -31,16 +31,19 @@ class Registry:
     def __len__(self) -> int:
         return len(self._own)
 
-    def add(self, held: HeldLine) -> HeldLine | None:
+    def add(self, held: HeldLine, others: Iterable[OnlineLine]) -> HeldLine | None:
         """Add a line of this process; return the one of its phone that counts no more, if any.
 
-        That is the new one itself when a newer one is known.
+        That is the new one itself when a newer one is known. `others` are the lines of its owner
+        in other processes, about whom nothing was known here before an owner's first line.
         """
         if self._newest.get(held.phone_id, 0) > held.connection:
             return held
         older = self._own.get(held.phone_id)
         self.note_newest(held.phone_id, held.connection)
         self._own[held.phone_id] = held
+        if held.owner not in self._by_owner:
+            self._others[held.owner] = {line.key: line for line in others}
         self._by_owner[held.owner][held.phone_id] = held
         return older
 
@@ -96,15 +99,20 @@ class Registry:
         """Forget a line of another process; tell whether it was known."""
         return self._others.get(owner, {}).pop(key, None) is not None
 
-    def see_all(self, lines: Iterable[OnlineLine]) -> set[str]:
-        """Take these for all lines of other processes; return the owners for whom that is news."""
+    def see_all(self, owners: Iterable[str], lines: Iterable[OnlineLine]) -> set[str]:
+        """Take these for all lines of owners elsewhere; return the owners for whom that is news."""
         seen: defaultdict[str, dict[LineKey, OnlineLine]] = defaultdict(dict)
         for line in lines:
             if line.owner in self._by_owner:
                 seen[line.owner][line.key] = line
-        before, self._others = self._others, dict(seen)
-        owners = before.keys() | seen.keys()
-        return {o for o in owners if _shape(before.get(o, {})) != _shape(seen.get(o, {}))}
+        before = {owner: self._others.pop(owner, {}) for owner in owners}
+        self._others.update(seen)
+        return {owner for owner in before if _shape(before[owner]) != _shape(seen.get(owner, {}))}
+
+    def quiet(self, owner: str) -> HeldLine | None:
+        """Return an anonymous line of this process whose phone seems to be gone, if any."""
+        own = self.own(owner)
+        return next((held for held in own if held.anonymous and held.line.is_quiet), None)
 
     def same_phones(self, owner: str, newer: LineKey, sims: Sequence[SimCard]) -> list[HeldLine]:
         """Return anonymous lines of this process that a newer one shows to be of its phone."""

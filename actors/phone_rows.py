@@ -1,10 +1,11 @@
 """The table of live lines: by it the processes know of each other's, and find those of dead ones.
 
-    connect, sims ─▶ touch ─┐
+    connect ─▶ beside ─▶ the event's transaction ──┐
+    sims ─▶ touch ──────────┐                      ▼
     every `renew_s`, all ───┴▶ one statement ─▶ table phone_lines ─▶ elsewhere, expired
 
-A row goes when the end of its line is stored, so whoever dies before that leaves it behind, and
-somebody else stores the end. Times are the database's.
+A row comes and goes with what the log has of its line: whoever dies in between, or never learns
+that its line is stored, leaves it behind, and somebody stores the end. Times are the database's.
 """
 
 from __future__ import annotations
@@ -20,20 +21,23 @@ from gevent.event import Event
 from psycopg.rows import tuple_row
 
 from signalbox.actors.phone_line import OnlineLine
-from signalbox.domain.phone import SimCard
+from signalbox.actors.streams import Beside
+from signalbox.domain.phone import PhoneConnected, SimCard
 from signalbox.eventstore.errors import Unavailable
 from signalbox.eventstore.postgres import borrowed
+from signalbox.eventstore.recorder import LineRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from signalbox.actors.phone_line import HeldLine, LineKey
+    from signalbox.domain import names
     from signalbox.eventstore.log import EventLog
 
 log = logging.getLogger(__name__)
 
 RETRY_S: Final = 0.5
-EXPIRED_MAX: Final = 500
+EXPIRED_MAX: Final = 1_000
 
 _WRITE: Final[LiteralString] = """
     INSERT INTO signalbox.phone_lines
@@ -84,8 +88,25 @@ class PhoneRows:
         self._wake = Event()
         self._greenlet = gevent.spawn(self._run)
 
+    def beside(self, events: Sequence[names.Event], *, anonymous: bool, seen_at_s: float) -> Beside:
+        """Return the rows that are stored with new connections, so that none is without one."""
+        rows = tuple(
+            LineRow(
+                phone_id=event.phone_id,
+                connection=event.connection,
+                owner=event.owner,
+                process=self._process,
+                anonymous=anonymous,
+                seen_at_s=seen_at_s,
+                ttl_s=self._ttl_s,
+            )
+            for event in events
+            if isinstance(event, PhoneConnected)
+        )
+        return Beside(lines=rows)
+
     def touch(self, held: HeldLine) -> None:
-        """Write a line's row soon."""
+        """Write a line's row again soon."""
         self._touched.add(held)
         self._wake.set()
 

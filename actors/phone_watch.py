@@ -10,6 +10,7 @@ import gevent
 
 from signalbox.actors.phone_farewells import Farewell
 from signalbox.actors.phone_queue_messages import LinesChanged
+from signalbox.actors.phone_rows import EXPIRED_MAX
 from signalbox.domain import phone as domain
 from signalbox.eventstore.errors import Unavailable
 
@@ -43,6 +44,8 @@ class PhoneWatch:
         self._farewells = farewells
         self._queues = queues
         self._timing = timing
+        self._looked_s = monotonic()
+        self._sweep_at_s = self._looked_s + timing.renew_s
         self._greenlet = gevent.spawn(self._look_around)
 
     def close(self) -> None:
@@ -50,29 +53,32 @@ class PhoneWatch:
         self._greenlet.kill()
 
     def _look_around(self) -> None:
-        """Keep the view of other processes' lines right, and store the end of lost ones."""
-        looked_s = monotonic()
-        sweep_at_s = looked_s + self._timing.renew_s
         while True:
             gevent.sleep(self._timing.look_s)
             try:
-                self._look_at_others()
-                expired = self._rows.expired() if monotonic() >= sweep_at_s else None
+                self._look()
             except Unavailable as error:
                 log.info("lines can't be read", extra={"error": error.reason})
-                continue
-            before_s, looked_s = looked_s, monotonic()
-            if looked_s - before_s > self._timing.look_s + STALL_S:
-                # Others could renew nothing either while the store was away: they get the time.
-                sweep_at_s = looked_s + self._timing.ttl_s
-            elif expired is not None:
-                self._sweep(expired)
-                sweep_at_s = looked_s + self._timing.renew_s
+            except Exception:
+                log.exception("lines can't be read")
+
+    def _look(self) -> None:
+        """Keep the view of other processes' lines right, and store the end of lost ones."""
+        self._look_at_others()
+        expired = self._rows.expired() if monotonic() >= self._sweep_at_s else None
+        before_s, self._looked_s = self._looked_s, monotonic()
+        if self._looked_s - before_s > self._timing.look_s + STALL_S:
+            # Others could renew nothing either while the store was away: they get the time.
+            self._sweep_at_s = self._looked_s + self._timing.ttl_s
+        elif expired is not None:
+            is_all = len(expired) < EXPIRED_MAX
+            self._sweep_at_s = self._looked_s + (self._timing.renew_s if is_all else 0)
+            self._sweep(expired)
 
     def _look_at_others(self) -> None:
         owners = self._registry.owners()
         seen = self._rows.elsewhere(owners) if owners else []
-        for owner in self._registry.see_all(seen):
+        for owner in self._registry.see_all(owners, seen):
             self._queues.tell(owner, LinesChanged())
 
     def _sweep(self, expired: Iterable[OnlineLine]) -> None:

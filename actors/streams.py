@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from signalbox.eventstore.journal import Journal
     from signalbox.eventstore.log import EventLog
     from signalbox.eventstore.mapper import Recorded
-    from signalbox.eventstore.recorder import InboxRow
+    from signalbox.eventstore.recorder import InboxRow, LineRow
 
 REMEMBERED_MAX: Final = 10_000
 DECIDE_TRIES: Final = 100
@@ -62,6 +62,7 @@ class Beside:
 
     writes: tuple[Write, ...] = ()
     inbox: tuple[InboxRow, ...] = ()
+    lines: tuple[LineRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,7 @@ class Streams(Generic[S]):
             by=asked.by,
             request_id=asked.request_id,
             inbox=beside.inbox,
+            lines=beside.lines,
             done=(stream_id,) if self._closes(held.state, events, at_s) else (),
             wait_s=wait_s,
         )

@@ -58,8 +58,8 @@ def same_phone(
 ) -> Candidate | None:
     """Return the newer connection of the phone that a message was pushed to, if it is there.
 
-    A phone without a name is known by a SIM's number; an anonymous one that told none is taken for
-    it only where no other phone is connected.
+    A phone without a name is known by a SIM's number; an anonymous one that told none, after a
+    moment in which it might, is taken for it only where no other phone is connected.
     """
     for one in candidates:
         if one.phone_id == message.phone_id and one.connection > message.connection:
@@ -71,7 +71,7 @@ def same_phone(
     for one in anonymous:
         if numbers & {sim.number for sim in one.sims or ()}:
             return one
-    alone = len(candidates) == 1 and bool(anonymous)
+    alone = len(candidates) == 1 and bool(anonymous) and not _may_tell_sims(anonymous[0])
     unknown = alone and not (numbers and _numbers(anonymous[0]))
     return anonymous[0] if unknown else None
 
@@ -84,7 +84,7 @@ def has_sim(candidate: Candidate, sim: Sim | None) -> bool:
     if sim is None:
         return True
     if candidate.sims is None:
-        return candidate.age_s >= SIMS_WAIT_S
+        return not _may_tell_sims(candidate)
     return any(_is(card, sim) for card in candidate.sims)
 
 
@@ -98,6 +98,10 @@ def slot_of(sim: Sim) -> int | None:
 def digits(number: str) -> str:
     """Return what numbers are compared by."""
     return "".join(character for character in number if character in "0123456789")
+
+
+def _may_tell_sims(candidate: Candidate) -> bool:
+    return candidate.sims is None and candidate.age_s < SIMS_WAIT_S
 
 
 def _is(card: SimCard, sim: Sim) -> bool:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from signalbox.eventstore.mapper import Recorded
 
 MESSAGE_PREFIX: Final = "msg_"
+DAY_S: Final = 86_400
 
 
 def message_received(stream: Sequence[Recorded], _version: int) -> Told:
@@ -35,7 +36,7 @@ def message_received(stream: Sequence[Recorded], _version: int) -> Told:
         "from": message.peer,
         "text": message.text,
         "received_at": _time(message.received_at_s),
-        "phone_id": message.phone_id,
+        "phone_id": message.phone_id or None,
         "sim_slot": message.sim_slot,
         "sim_number": message.sim_number or None,
     }
@@ -58,7 +59,10 @@ def message_status(stream: Sequence[Recorded], _version: int) -> Told:
 
 
 def phone_presence(stream: Sequence[Recorded], _version: int) -> Told:
-    """Tell that a phone came or went; `online` is false when it has no newer connection."""
+    """Tell that a phone came or went; `online` is false when it has no newer connection.
+
+    The stream begins with later days, if there were any when it went.
+    """
     day = phone.DayOfPhone()
     for recorded in stream:
         assert isinstance(recorded.event, phone.Event), recorded
@@ -75,13 +79,24 @@ def phone_presence(stream: Sequence[Recorded], _version: int) -> Told:
     return Told("phone.disconnected" if gone else "phone.connected", data)
 
 
+def _later_days(gone: Recorded) -> list[str]:
+    """Name the streams that may have a newer connection of a phone, besides that of the one gone.
+
+    Of two connections the older one does not last: the newer one is of this day or the last.
+    """
+    assert isinstance(gone.event, phone.PhoneDisconnected), gone
+    phone_id = gone.event.phone_id
+    days = {phone.stream_of(phone_id, gone.at_s - ago_s) for ago_s in (0, DAY_S)}
+    return sorted(day for day in days if day > gone.stream_id)
+
+
 TOPICS: Final[Mapping[type[Event], Topic]] = {
     phone_message.InboundReceived: Topic("inbound", message_received),
     phone_message.StatusReported: Topic("status", message_status),
     phone_message.OutboundExpired: Topic("status", message_status),
     phone_message.OutboundGivenUp: Topic("status", message_status),
     phone.PhoneConnected: Topic("presence", phone_presence),
-    phone.PhoneDisconnected: Topic("presence", phone_presence),
+    phone.PhoneDisconnected: Topic("presence", phone_presence, _later_days),
 }
 
 

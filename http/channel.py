@@ -95,6 +95,12 @@ class Channel:
         """False once it is closed, by whomever."""
         return not self.closed_with
 
+    @property
+    def is_quiet(self) -> bool:
+        """True while the peer owes an answer to a ping for as long as it may take for a frame."""
+        limits = self._limits
+        return monotonic() - self._heard_s > limits.ping_s + limits.write_timeout_s
+
     def receive(self) -> str | None:
         """Return the next message; None once it is closed. For one greenlet alone."""
         return self._receive(self._limits.message_octets_max)

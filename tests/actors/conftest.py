@@ -3,16 +3,27 @@
 A new database for each of so many tests takes longer than the tests; here they empty one.
 """
 
-from collections.abc import Iterator
+from __future__ import annotations
+
 from contextlib import ExitStack
-from typing import Any, Final, LiteralString
+from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 import psycopg
 import pytest
-from support.gateway import Gateway, StartGateway
-from support.postgres import Databases
+from psycopg import sql
+from support.dovecot import running_dovecot
+from support.gateway import Gateway
 
-from signalbox.eventstore.log import EventLog
+from signalbox.projections.projection import SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.dovecot import Dovecot, Inbox
+    from support.gateway import StartGateway
+    from support.postgres import Databases
+
+    from signalbox.eventstore.log import EventLog
 
 EMPTY: Final[LiteralString] = """
     DO $$ BEGIN EXECUTE (
@@ -20,6 +31,7 @@ EMPTY: Final[LiteralString] = """
         FROM pg_tables WHERE schemaname = 'signalbox' AND tablename <> 'schema_versions'
     ); END $$
 """
+NO_READ_MODELS: Final = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(SCHEMA))
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +45,7 @@ def actors_database_url(databases: Databases) -> Iterator[str]:
 def database_url(actors_database_url: str) -> str:
     with psycopg.connect(actors_database_url, autocommit=True) as connection:
         connection.execute(EMPTY)
+        connection.execute(NO_READ_MODELS)
     return actors_database_url
 
 
@@ -44,3 +57,14 @@ def start_gateway(event_log: EventLog) -> Iterator[StartGateway]:
             return running.enter_context(Gateway(event_log, *ports, **changes))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def imap_server() -> Iterator[Dovecot]:
+    with running_dovecot() as running:
+        yield running
+
+
+@pytest.fixture
+def mailbox(imap_server: Dovecot) -> Inbox:
+    return imap_server.inbox()

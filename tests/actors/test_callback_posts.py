@@ -13,8 +13,9 @@ from support.receiver import Call, Receiver
 from signalbox.actors.callback_topics import Told
 from signalbox.actors.transports import callbacks
 from signalbox.actors.transports.callbacks import Answer, Poster, body_of, signed
-from signalbox.actors.transports.outside import Outside
+from signalbox.actors.transports.outside import NoThread, Outside
 from signalbox.actors.transports.trust import trusting
+from signalbox.eventstore.errors import Unavailable
 
 LOOPBACK: Final = ["127.0.0.0/8"]
 SECRET: Final = "whsec_0123456789abcdefghijklmnopqrstuv"
@@ -172,6 +173,14 @@ def test_the_next_address_is_tried_when_one_does_not_answer(receiver: Receiver) 
 def test_a_name_nobody_knows_is_told_apart() -> None:
     by = poster(outside=Outside(resolve=lambda _host, _port: []))
     assert post("http://nowhere.example/", by) == Answer(0, "host not found: no address")
+
+
+def test_what_nobody_had_the_time_to_look_up_is_no_answer_of_the_receiver() -> None:
+    def busy(_host: str, _port: int) -> list[str]:
+        raise NoThread
+
+    with pytest.raises(Unavailable, match="too many look-ups"):
+        post("http://example.com/", poster(outside=Outside(resolve=busy)))
 
 
 def test_proxies_of_the_environment_are_not_used(

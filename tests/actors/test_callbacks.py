@@ -22,6 +22,7 @@ from support.receiver import Call, Receiver
 from signalbox.actors import callbacks
 from signalbox.actors.callback_outbox import NAME
 from signalbox.actors.callback_topics import Told, Topic
+from signalbox.actors.transports.outside import NoThread, Outside
 from signalbox.domain import callback as domain
 from signalbox.domain.callback import CallbackAbandoned, CallbackDelivered, CallbackFailed
 from signalbox.domain.errors import InvalidField
@@ -518,6 +519,27 @@ def test_a_name_that_turned_to_an_address_inside_is_not_called(
     eventually(lambda: events_of(event_log, CallbackFailed))
     assert events_of(event_log, CallbackFailed)[0].reason == "address not allowed"
     assert not receiver.calls
+
+
+def test_it_is_no_failure_that_too_many_look_ups_of_others_hang(
+    event_log: EventLog,
+    start_relay: StartRelay,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    relay = start_relay()
+    relay.webhooks.configure(OWNER, receiver.url)
+    look_up, hanging = Outside.addresses, [NoThread(), NoThread()]
+
+    def addresses(outside: Outside, host: str, port: int) -> list[str]:
+        if hanging:
+            raise hanging.pop()
+        return look_up(outside, host, port)
+
+    monkeypatch.setattr(Outside, "addresses", addresses)
+    texts(relay.journal, 1)
+    eventually_equal(lambda: told(event_log), [["Queued", "Delivered"]])
+    assert not hanging
 
 
 def test_the_inbox_of_a_webhook_has_its_streams_name(

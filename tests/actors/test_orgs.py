@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import gevent
 import psycopg
 import pytest
+from support.gateway import eventually_equal
 from support.postgres import Databases  # noqa: TC002  pytest looks at it
 
+from signalbox.actors import orgs as orgs_module
+from signalbox.actors.org_guard import OrgGuard
 from signalbox.actors.orgs import OrgLimits, Orgs
 from signalbox.actors.passwords import Passwords
 from signalbox.actors.trusted_sources import TrustedSources, source_of
@@ -229,6 +232,34 @@ def test_an_address_claims_only_so_many(start: Callable[..., Orgs], database_url
     assert orgs.claim("four", SECRET, peer=HOME) == "org_four"
 
 
+def test_a_burst_claims_no_more_either(start: Callable[..., Orgs], event_log: EventLog) -> None:
+    orgs = start(claims_per_ip_max=2)
+
+    def attempt(name: str) -> bool:
+        try:
+            orgs.claim(name, SECRET, peer=HOME)
+        except TooManyAttempts:
+            return False
+        return True
+
+    names = [f"org{number}" for number in range(8)]
+    tries = [gevent.spawn(attempt, name) for name in names]
+    gevent.joinall(tries, raise_error=True)
+    assert sum(one.value for one in tries) == 2
+    assert sum(bool(events(event_log, name)) for name in names) == 2
+
+
+def test_a_claim_of_which_nothing_came_counts_for_nothing(start: Callable[..., Orgs]) -> None:
+    claimed(start(), peer=AWAY)
+    orgs = start(claims_per_ip_max=1)
+    for _ in range(2):
+        with pytest.raises(WrongSecret):
+            orgs.claim(ORG, WRONG, peer=HOME)
+    assert orgs.claim("other", SECRET, peer=HOME) == "org_other"
+    with pytest.raises(TooManyAttempts):
+        orgs.claim("another", SECRET, peer=HOME)
+
+
 def test_ten_wrong_secrets_lock_out_the_right_one_too(
     start: Callable[..., Orgs], event_log: EventLog
 ) -> None:
@@ -291,6 +322,33 @@ def test_a_lock_is_not_made_longer_by_more_tries_and_ends(
     assert orgs.authenticate(ORG, SECRET, peer=HOME) == OWNER
     fail(orgs, 9, peer="203.0.113.9")
     assert orgs.authenticate(ORG, SECRET, peer=HOME) == OWNER
+
+
+def test_a_success_does_not_end_a_lock_that_came_meanwhile(event_log: EventLog) -> None:
+    guard = OrgGuard(event_log, OrgLimits(failures_max=2))
+    assert not guard.failed(guard.arrive(ORG, AWAY))
+    visit = guard.arrive(ORG, HOME)
+    assert guard.failed(guard.arrive(ORG, AWAY))
+    guard.succeeded(visit)
+    with pytest.raises(OrgIsLocked):
+        guard.require_open(guard.arrive(ORG, HOME))
+
+
+def test_a_lock_that_could_not_be_stored_is_stored_in_a_moment(
+    start: Callable[..., Orgs], event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orgs_module, "LOCK_RETRY_S", 0.05)
+    orgs = claimed(start(failures_max=2))
+    fail(orgs, 1)
+    with monkeypatch.context() as away:
+
+        def change(*_: object, **__: object) -> None:
+            raise Unavailable("store does not answer")
+
+        away.setattr(orgs._streams, "change", change)  # noqa: SLF001  the log, but not the counts
+        fail(orgs, 1)
+        assert [type(event) for event in events(event_log)] == [OrgClaimed]
+    eventually_equal(lambda: [type(event) for event in events(event_log)], [OrgClaimed, OrgLocked])
 
 
 def test_failures_of_another_time_are_forgotten(

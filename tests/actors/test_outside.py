@@ -7,9 +7,16 @@ from ipaddress import ip_address
 import gevent
 import pytest
 from gevent.monkey import get_original
+from support.gateway import eventually
 
 from signalbox.actors.transports import outside
-from signalbox.actors.transports.outside import NotOutside, Outside, Resolver, Unresolved
+from signalbox.actors.transports.outside import (
+    NoThread,
+    NotOutside,
+    Outside,
+    Resolver,
+    Unresolved,
+)
 
 
 def answering(*addresses: str) -> Callable[[str, int], Sequence[str]]:
@@ -161,9 +168,48 @@ def test_look_ups_that_hang_hold_up_only_their_own_kind(monkeypatch: pytest.Monk
         return []
 
     monkeypatch.setattr(outside, "_getaddrinfo", hang)
+    monkeypatch.setattr(outside, "THREADS", 4)
+    monkeypatch.setattr(outside, "THREAD_S", 0.02)
     inquirer = Outside()
-    for _ in range(2 * outside.THREADS):
+    for number in range(4):
         with pytest.raises(Unresolved, match="no answer"):
-            inquirer.addresses("slow.example", 80)
+            inquirer.addresses(f"slow{number}.example", 80)
+    for _ in range(2):
+        with pytest.raises(NoThread):
+            inquirer.addresses("unheard-of.example", 80)
     assert socket.getaddrinfo("localhost", 80)
     over.set()
+
+    def is_looked_up() -> bool:
+        with pytest.raises(Unresolved) as found:
+            inquirer.addresses("unheard-of.example", 80)
+        return found.value.reason == "no address"
+
+    eventually(is_looked_up)
+
+
+def test_a_host_that_could_not_be_looked_up_in_time_is_left_alone_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outside, "RESOLVE_S", 0.05)
+    monkeypatch.setattr(outside, "SILENT_S", 0.2)
+    monkeypatch.setattr(outside, "SILENT_MAX", 2)
+    asked: list[str] = []
+
+    def hang(host: str, _port: int) -> list[str]:
+        asked.append(host)
+        gevent.sleep(60)
+        return []
+
+    def ask(host: str) -> None:
+        with pytest.raises(Unresolved, match="no answer"):
+            inquirer.addresses(host, 80)
+
+    inquirer = Outside(resolve=hang)
+    for host in "aab":
+        ask(host)
+    assert asked == ["a", "b"]
+    gevent.sleep(0.25)
+    for host in "abca":  # one more than are remembered
+        ask(host)
+    assert asked == ["a", "b", "a", "b", "c", "a"]

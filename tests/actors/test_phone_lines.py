@@ -24,6 +24,12 @@ from signalbox.eventstore.log import EventLog
 
 Start = Callable[..., PhoneProcess]
 QUICK: dict[str, Any] = {"renew_s": 0.2, "ttl_s": 0.6, "look_s": 0.1}
+NEWER = """
+    INSERT INTO signalbox.phone_lines
+        (phone_id, connection, owner, process, sims, seen_at, expires_at)
+    VALUES ('dev_9', 1, %s, 'newer', '[[0, "", "", "", "of tomorrow"]]', now(), now() + '1 day')
+    RETURNING phone_id
+"""
 LINES = "SELECT phone_id, process FROM signalbox.phone_lines ORDER BY phone_id, connection"
 
 
@@ -179,6 +185,47 @@ def test_an_owner_has_only_so_many_lines_in_all_processes(start: Start) -> None:
     here.connect("dev_4")
 
 
+def test_phones_that_come_at_once_are_not_more_than_may(start: Start) -> None:
+    process = start(lines_max=2)
+    racing = [gevent.spawn(process.connect, f"dev_{n}") for n in range(20)]
+    gevent.joinall(racing)
+    refused = [one.exception for one in racing if one.exception is not None]
+    assert Counter(map(type, refused)) == {TooManyLines: 18}
+    assert len(process.online()) == 2
+
+
+def test_a_place_is_free_again_when_the_line_could_not_be_stored(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = start(lines_max=1)
+
+    def away(*_: Any, **_kwargs: Any) -> None:  # noqa: ANN401
+        raise Unavailable("store does not answer")
+
+    monkeypatch.setattr(process.lines._days, "change", away)  # noqa: SLF001  the way into the log
+    with pytest.raises(Unavailable):
+        process.connect("dev_1")
+    monkeypatch.undo()
+    process.connect("dev_2")
+    assert process.lines._admission._arriving == {}  # noqa: SLF001  nobody is left in it
+
+
+def test_an_anonymous_phone_gets_the_place_of_one_that_seems_to_be_gone(start: Start) -> None:
+    """After its network failed it comes back with another id, and is not to wait for its own."""
+    process = start(lines_max=2)
+    gone = process.connect("anon-1", anonymous=True)
+    stays = process.connect("anon-2", anonymous=True)
+    with pytest.raises(TooManyLines):
+        process.connect("anon-3", anonymous=True)
+    gone.is_quiet = True
+    with pytest.raises(TooManyLines):
+        process.connect("dev_1")
+    process.connect("anon-3", anonymous=True)
+    assert (gone.ended, stays.ended) == ([LineEnd.OVERLOAD], [])
+    eventually_equal(lambda: reasons(process, "anon-1"), ["silent"])
+    assert sorted(process.online()) == ["anon-2", "anon-3"]
+
+
 def test_rows_that_were_lost_come_back(start: Start, database_url: str) -> None:
     process = start(timing=QUICK)
     process.connect(sims=ONE)
@@ -227,6 +274,72 @@ def test_the_lines_of_a_dead_process_are_lost_once(start: Start) -> None:
     eventually_equal(lambda: lines_in(sweepers[0]), [])
     gevent.sleep(0.5)
     assert reasons(sweepers[1]) == ["lost"]
+
+
+def test_a_line_whose_process_dies_at_once_is_lost_too(start: Start) -> None:
+    dead = start(timing=QUICK)
+    dead.lines._rows._greenlet.kill()  # noqa: SLF001  it has written nothing yet
+    dead.connect("anon-1", anonymous=True)
+    dead.crash()
+    sweeper = start(timing=QUICK)
+    eventually_equal(lambda: reasons(sweeper, "anon-1"), ["lost"])
+
+
+def test_a_line_that_is_stored_after_its_phone_was_sent_away_is_lost(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether a commit was made may not be known before the store is back."""
+    process = start(timing=QUICK)
+    change = process.lines._days.change  # noqa: SLF001  the way into the log
+
+    def in_doubt(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        change(*args, **kwargs)
+        monkeypatch.undo()
+        raise Unavailable("store does not answer")
+
+    monkeypatch.setattr(process.lines._days, "change", in_doubt)  # noqa: SLF001
+    with pytest.raises(Unavailable):
+        process.connect()
+    again = process.connect()
+    eventually_equal(lambda: reasons(process), ["lost"])
+    assert again.ended == []
+    eventually_equal(lambda: lines_in(process), [("dev_1", process.name)])
+
+
+def test_more_lost_lines_than_are_looked_up_at_once_are_lost_soon(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("phone_rows", "phone_watch"):
+        monkeypatch.setattr(f"signalbox.actors.{module}.EXPIRED_MAX", 2)
+    dead = start(timing={**QUICK, "renew_s": 0.1, "ttl_s": 0.3})
+    for n in range(9):
+        dead.connect(f"dev_{n}")
+    dead.crash()
+    sweeper = start(timing={"renew_s": 1.0, "ttl_s": 3.0, "look_s": 0.1})
+    eventually_equal(lambda: lines_in(sweeper), [], timeout_s=3)
+
+
+def test_lines_are_looked_at_again_after_one_that_makes_no_sense(
+    start: Start, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    here, there = start(timing=QUICK), start(timing=QUICK)
+    here.connect()
+    assert rows(database_url, NEWER, OWNER) == [("dev_9",)]
+    eventually(lambda: "lines can't be read" in caplog.messages)
+    rows(database_url, "DELETE FROM signalbox.phone_lines WHERE phone_id = 'dev_9' RETURNING 1")
+    there.connect("dev_2")
+    there.crash()
+    eventually_equal(lambda: reasons(here, "dev_2"), ["lost"])
+
+
+def test_the_first_line_of_an_owner_knows_the_lines_elsewhere(start: Start) -> None:
+    here, there = start(timing={"look_s": 60}), start()
+    there.connect("anon-1", anonymous=True)
+    here.connect("anon-2", anonymous=True)
+    registry = here.lines._registry  # noqa: SLF001  what is reckoned with
+    assert [line.phone_id for line in registry.others(OWNER)] == ["anon-1"]
+    registry.see_all([], [])  # The answer of a look that began before this line was there.
+    assert [line.phone_id for line in registry.others(OWNER)] == ["anon-1"]
 
 
 def test_a_line_that_was_taken_for_dead_ends_and_the_phone_comes_back(start: Start) -> None:

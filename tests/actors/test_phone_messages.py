@@ -311,6 +311,19 @@ def test_no_more_wait_than_may(messages: PhoneMessages, database_url: str) -> No
     queue(messages, owner="usr_b")
 
 
+@pytest.mark.parametrize("counted_s", [phone_pending.COUNTED_S, 0.0])
+def test_no_more_wait_than_may_when_many_are_queued_at_once(
+    messages: PhoneMessages,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    counted_s: float,
+) -> None:
+    monkeypatch.setattr(phone_pending, "COUNTED_S", counted_s)
+    answers = at_once(*[lambda: queue(messages)] * 3 * PENDING_MAX)
+    stored = sum(isinstance(answer, list) for answer in answers)
+    assert 0 < stored == len(waiting(database_url)) <= PENDING_MAX
+
+
 def test_what_others_queued_counts(messages: PhoneMessages, elsewhere: PhoneMessages) -> None:
     queue(elsewhere, *["x"] * PENDING_MAX)
     with pytest.raises(QueueFull):

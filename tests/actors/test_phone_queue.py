@@ -355,6 +355,20 @@ def test_an_anonymous_phone_without_a_number_is_the_same_if_it_is_alone(start: S
     eventually_equal(lambda: again.keys, [key])
 
 
+def test_another_phone_that_tells_its_sims_in_a_moment_is_not_taken_for_it(start: Start) -> None:
+    process = start(repush_s=0.05)
+    first = process.connect("anon-1", ONE, anonymous=True)
+    (key,) = process.queue("hello")
+    eventually_equal(lambda: first.keys, [key])
+    first.leave()
+    gevent.sleep(0.1)  # from now on it may be pushed again
+    stranger = process.connect("anon-2", anonymous=True)
+    is_quiet(stranger)
+    stranger.live.report_sims(TWO)
+    is_quiet(stranger)
+    assert stranger.pushed == []
+
+
 def test_after_three_pushes_without_a_word_a_message_is_given_up(
     start: Start, database_url: str
 ) -> None:

@@ -92,6 +92,19 @@ def test_a_removed_link_unbinds_and_takes_nothing_more(
     assert gateway.send(handset()).status == "submitted"
 
 
+def test_whatever_is_logged_of_a_link_has_its_number_as_a_number(
+    smsc: NodeSmsc, start_gateway: StartGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        gateway = start_gateway(smsc.port)
+        bound(gateway, 1)
+        gateway.send(handset())
+        gateway.reconfigure({})
+    told = {r.message: r.__dict__["link"] for r in caplog.records if "link" in r.__dict__}
+    assert {"link taken over", "link bound", "link down"} <= set(told)
+    assert [one for one in told.values() if one != 1] == []
+
+
 def test_what_waits_for_a_removed_link_is_told_and_kept_for_its_return(
     smsc: NodeSmsc, start_gateway: StartGateway, caplog: pytest.LogCaptureFixture
 ) -> None:

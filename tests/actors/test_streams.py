@@ -15,10 +15,25 @@ from signalbox.domain.sending_ip import WarmupGroupingRemoved, WarmupIpRemoved
 from signalbox.eventstore.errors import Unavailable
 from signalbox.eventstore.journal import Append, Journal, Write
 from signalbox.eventstore.log import EventLog
-from signalbox.eventstore.recorder import InboxRow
+from signalbox.eventstore.recorder import InboxRow, LineRow
 
 STREAM: Final = "ip-192.0.2.1"
 NEWS: Final = WarmupIpRemoved()
+LINE: Final = LineRow(
+    phone_id="dev_1",
+    connection=7,
+    owner="usr_1",
+    process="p",
+    anonymous=True,
+    seen_at_s=1_000.5,
+    ttl_s=45.0,
+)
+LINES: Final = """
+    SELECT phone_id, connection, owner, process, anonymous, sims,
+           extract(epoch FROM seen_at)::float8,
+           expires_at BETWEEN now() + interval '40 s' AND now() + interval '45 s'
+    FROM signalbox.phone_lines
+"""
 
 Decide = Callable[[int, float], Sequence[Event]]
 
@@ -138,20 +153,25 @@ def test_what_goes_with_events_is_stored_with_them(
     counters: Streams[int], event_log: EventLog, database_url: str
 ) -> None:
     row = InboxRow("somebody", "news", "other")
-    beside = Beside((Write("other", 1, (NEWS,)),), (row,))
+    beside = Beside((Write("other", 1, (NEWS,)),), (row,), (LINE,))
     counters.change(STREAM, append_one, beside=lambda events: beside if events else Beside())
     assert [one.event for one in event_log.read("other")] == [NEWS]
     assert rows(database_url, "SELECT stream_id FROM signalbox.inbox") == [("other",)]
+    assert rows(database_url, LINES) == [("dev_1", 7, "usr_1", "p", True, None, 1_000.5, True)]
 
 
 def test_nothing_goes_with_what_is_refused(
-    counters: Streams[int], event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+    counters: Streams[int],
+    event_log: EventLog,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(streams, "DECIDE_TRIES", 2)
-    beside = Beside((Write("other", 2, (NEWS,)),))  # version 1 is missing
+    beside = Beside((Write("other", 2, (NEWS,)),), lines=(LINE,))  # version 1 is missing
     with pytest.raises(Unavailable):
         counters.change(STREAM, append_one, beside=lambda _: beside)
     assert event_log.read(STREAM) == event_log.read("other") == []
+    assert rows(database_url, LINES) == []
 
 
 def test_news_of_streams_nobody_asked_for_are_not_kept(

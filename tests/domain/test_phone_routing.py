@@ -167,7 +167,7 @@ def test_a_phone_without_a_name_is_known_by_its_sim() -> None:
 
 
 def test_a_phone_without_a_name_or_number_is_taken_for_it_when_it_is_alone() -> None:
-    back = phone("line_b", 11, anonymous=True)
+    back = phone("line_b", 11, anonymous=True, age_s=SIMS_WAIT_S)
     assert again(back, sims=(ONE,)) == "line_b"
     assert again(back) == "line_b"
     assert again(replace(back, sims=(OTHER,))) == "line_b", "it was pushed before any SIM was told"
@@ -175,6 +175,14 @@ def test_a_phone_without_a_name_or_number_is_taken_for_it_when_it_is_alone() -> 
     assert again(replace(back, connection=9)) is None
     assert again(back, phone("line_c", 12, anonymous=True)) is None
     assert again(back, phone("line_a", 9)) is None
+
+
+def test_a_phone_without_a_name_that_may_still_tell_another_number_is_not_taken_for_it() -> None:
+    newcomer = phone("line_b", 11, anonymous=True, age_s=SIMS_WAIT_S - 0.1)
+    assert again(newcomer, sims=(ONE,)) is None
+    assert again(replace(newcomer, sims=(OTHER,)), sims=(ONE,)) is None
+    assert again(replace(newcomer, sims=(ONE,)), sims=(ONE,)) == "line_b"
+    assert again(replace(newcomer, sims=()), sims=(ONE,)) == "line_b"
 
 
 def test_a_phone_with_a_name_is_only_itself() -> None:
