@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from signalbox.http.frames import Close
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from signalbox.http.channel import Channel
+    from signalbox.http.connections import Connections
 
 MINUTE_S: Final = 60.0
 
@@ -29,3 +35,23 @@ class BadFrames:
             self._at_s.popleft()
         self._at_s.append(now_s)
         return len(self._at_s) >= self._per_minute_max
+
+
+@dataclass(frozen=True, slots=True)
+class Doorstep:
+    """Where phones say who they are; `strangers` counts the sockets of those who have not yet."""
+
+    strangers: Connections
+    bad_frames_per_minute_max: int
+
+    def first_frame(self, channel: Channel, peer: str) -> str | None:
+        """Return what a stranger says first; None when the socket was closed instead."""
+        with self.strangers.counted(peer) as has_room:
+            if has_room:
+                return channel.receive_first()
+            channel.close(Close.TOO_MANY, "too many unauthenticated connections")
+            return None
+
+    def bad_frames(self) -> BadFrames:
+        """Return what counts those of one socket."""
+        return BadFrames(self.bad_frames_per_minute_max)

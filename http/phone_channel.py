@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from signalbox.actors.phone_line import LOST_BY, LineEnd
+from signalbox.eventstore.errors import Unavailable
+from signalbox.http.context import STORE_AWAY
+from signalbox.http.errors import Failure
 from signalbox.http.frames import Close
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from signalbox.domain.phone import Lost
     from signalbox.http.channel import Channel
+    from signalbox.http.phone_ports import LiveLine
 
 CODES: Final[Mapping[LineEnd, tuple[Close, str]]] = {
     LineEnd.REPLACED: (Close.REPLACED, "replaced by a newer connection"),
@@ -19,6 +25,13 @@ CODES: Final[Mapping[LineEnd, tuple[Close, str]]] = {
     LineEnd.UNKNOWN_PHONE: (Close.UNKNOWN_DEVICE, "device removed"),
     LineEnd.SHUTDOWN: (Close.GOING_AWAY, "going away"),
     LineEnd.OVERLOAD: (Close.OVERLOAD, "overloaded"),
+}
+CLOSED_BY: Final[Mapping[int, Close]] = {
+    HTTPStatus.UNAUTHORIZED: Close.BAD_CREDENTIAL,
+    HTTPStatus.UNPROCESSABLE_ENTITY: Close.BAD_CREDENTIAL,
+    HTTPStatus.FORBIDDEN: Close.NOT_THIS_DEVICE,
+    HTTPStatus.NOT_FOUND: Close.UNKNOWN_DEVICE,
+    HTTPStatus.TOO_MANY_REQUESTS: Close.TOO_MANY,
 }
 
 _REFUSED: Final = frozenset(
@@ -49,6 +62,11 @@ class ChannelLine:
             self._channel.close(*CODES[reason])
 
     @property
+    def is_quiet(self) -> bool:
+        """True while the phone has left a ping unanswered for a while."""
+        return self._channel.is_quiet
+
+    @property
     def lost(self) -> Lost:
         """Why the socket is closed."""
         channel = self._channel
@@ -61,3 +79,25 @@ class ChannelLine:
         if channel.closed_with in _REFUSED:
             return "refused"
         return _CUT.get(channel.reason, "closed")
+
+
+@contextmanager
+def closed_by_failures(channel: Channel) -> Iterator[None]:
+    """Close the socket, with the reason, instead of answering with it."""
+    try:
+        yield
+    except Failure as failure:
+        channel.close(CLOSED_BY[failure.status], failure.error)
+    except Unavailable:
+        channel.close(Close.OVERLOAD, STORE_AWAY)
+
+
+def converse(live: LiveLine, line: ChannelLine, run: Callable[[LiveLine], None]) -> None:
+    """Have the phone connected while a conversation runs, and note why that ended."""
+    lost: Lost = "failed"
+    try:
+        live.ready()
+        run(live)
+        lost = line.lost
+    finally:
+        live.disconnect(lost)

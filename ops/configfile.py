@@ -137,7 +137,15 @@ def explained(refusal: str, kind: type[msgspec.Struct]) -> tuple[str | None, str
     if text.startswith("Invalid enum value"):
         choices = ", ".join(str(choice) for choice in get_args(get_type_hints(kind)[key]))
         return key, f"expected one of {choices}, got {text.removeprefix('Invalid enum value ')}"
+    if text.startswith("Expected `str` matching regex") and (words := _described(kind, key)):
+        return key, f"expected {words}"
     return key, (text[:1].lower() + text[1:]).replace("`", "")
+
+
+def _described(kind: type[msgspec.Struct], key: str) -> str:
+    """Return how a field's type is described, "" if it is not."""
+    metas = getattr(get_type_hints(kind, include_extras=True)[key], "__metadata__", ())
+    return next((meta.description for meta in metas if meta.description), "")
 
 
 def _syntax_error(path: Path, message: str, text: str) -> str:

@@ -112,7 +112,7 @@ HostPattern = Annotated[
 class Grouping(Section, frozen=True, kw_only=True):
     """Whose mail is warmed up together, beside or instead of what `domain.groupings` has."""
 
-    name: Annotated[str, Meta(pattern=r"^&\S+$", max_length=64)]
+    name: Annotated[str, Meta(pattern=r"^&\S+$", max_length=64, description="a name like &gmail")]
     domains: tuple[HostPattern, ...] = ()
     mx: tuple[HostPattern, ...] = ()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import jwt
@@ -29,6 +29,7 @@ def make(arguments: argparse.Namespace) -> int:
     Raises:
         SettingsError: no key can be read or made, or the gateway would refuse the licence.
     """
+    _require_day(arguments.valid_until)
     claims = {
         "company": arguments.company,
         "valid_until": arguments.valid_until,
@@ -44,6 +45,15 @@ def make(arguments: argparse.Namespace) -> int:
         token = jwt.encode(claims, private_key, algorithm="EdDSA")
     sys.stdout.write(f"{token}\n")
     return 0
+
+
+def _require_day(text: str) -> None:
+    try:
+        is_day = date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        is_day = False
+    if not is_day:
+        raise SettingsError(f"--valid-until: expected a day like 2027-12-31, got {text!r}")
 
 
 def _refuse_what_gateways_would(claims: Mapping[str, object]) -> None:

@@ -83,7 +83,7 @@ class Parts:
         read_models = ReadModels(log)
         phones = Phones(settings, log, journal, read_models, accounts.passwords)
         mail = Mail(settings, log, journal)
-        follower = _follow(
+        follower = follow(
             log,
             (
                 (OUTCOME_EVENTS, outcomes.handle),
@@ -128,7 +128,7 @@ class Parts:
         )
 
 
-def _follow(
+def follow(
     log: EventLog, told: Iterable[Told], signal: Callable[[frozenset[str]], None]
 ) -> Follower:
     """Tell everybody in this process what is news to them."""

@@ -100,6 +100,7 @@ class Phones:
             limiter=limiter,
             public_url=given.public_url,
             require_phone=given.require_phone,
+            trusted_proxies=server.trusted_proxies,
             strangers_per_ip_max=given.strangers_per_ip_max,
             bad_frames_per_minute_max=given.bad_frames_per_minute_max,
         )

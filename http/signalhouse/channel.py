@@ -10,15 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from signalbox.actors.phone_line import LineEnd
-from signalbox.eventstore.errors import Unavailable
-from signalbox.http.context import STORE_AWAY
-from signalbox.http.doorstep import BadFrames
-from signalbox.http.errors import Failure
-from signalbox.http.phone_channel import ChannelLine
+from signalbox.http.phone_channel import ChannelLine, closed_by_failures, converse
 from signalbox.http.signalhouse import frames
 from signalbox.http.signalhouse.auth import authenticated, bearer, phone_of
 from signalbox.http.signalhouse.conversation import Conversation
@@ -26,26 +21,17 @@ from signalbox.http.signalhouse.refusals import phrased
 from signalbox.http.websocket import Close, accept
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import falcon
 
     from signalbox.actors.phone_callers import Caller, Revoked
     from signalbox.actors.phone_line import PushedSms
-    from signalbox.domain.phone import Lost
     from signalbox.domain.phone_account import PairedPhone
-    from signalbox.http.connections import Connections
     from signalbox.http.context import Request
+    from signalbox.http.doorstep import Doorstep
     from signalbox.http.peer import Peers
-    from signalbox.http.signalhouse.ports import Accounts, Lines, LiveLine, Messages
+    from signalbox.http.phone_ports import Lines, Messages
+    from signalbox.http.signalhouse.ports import Accounts
     from signalbox.http.websocket import Channel
-
-CLOSED_BY: Final[Mapping[int, Close]] = {
-    HTTPStatus.UNAUTHORIZED: Close.BAD_CREDENTIAL,
-    HTTPStatus.FORBIDDEN: Close.NOT_THIS_DEVICE,
-    HTTPStatus.NOT_FOUND: Close.UNKNOWN_DEVICE,
-    HTTPStatus.TOO_MANY_REQUESTS: Close.TOO_MANY,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +70,7 @@ class DeviceLine(ChannelLine):
 
 
 class DeviceSocket:
-    """`/ws/device/{device_id}`; `strangers` counts the sockets of those who have not said who."""
+    """`/ws/device/{device_id}`."""
 
     def __init__(
         self,
@@ -92,15 +78,13 @@ class DeviceSocket:
         messages: Messages,
         lines: Lines,
         peers: Peers,
-        strangers: Connections,
-        bad_frames_max: int,
+        doorstep: Doorstep,
     ) -> None:
         self._accounts = accounts
         self._messages = messages
         self._lines = lines
         self._peers = peers
-        self._strangers = strangers
-        self._bad_frames_max = bad_frames_max
+        self._doorstep = doorstep
         self._live: set[DeviceLine] = set()
         accounts.on_revoked(self._hear)
 
@@ -118,22 +102,14 @@ class DeviceSocket:
         accept(req, resp, partial(self._run, visit))
 
     def _run(self, visit: Visit, channel: Channel) -> None:
-        try:
+        with closed_by_failures(channel):
             credential = visit.credential or self._introduced(visit, channel)
             if credential:
                 self._connect(visit, credential, channel)
-        except Failure as failure:
-            channel.close(CLOSED_BY[failure.status], failure.error)
-        except Unavailable:
-            channel.close(Close.OVERLOAD, STORE_AWAY)
 
     def _introduced(self, visit: Visit, channel: Channel) -> str:
         """Return the credential of the first frame; "" when the socket was closed instead."""
-        with self._strangers.counted(visit.peer) as has_room:
-            if not has_room:
-                channel.close(Close.TOO_MANY, "too many unauthenticated connections")
-                return ""
-            text = channel.receive_first()
+        text = self._doorstep.first_frame(channel, visit.peer)
         credential = "" if text is None else frames.key_in(text)
         if not credential:
             channel.close(Close.BAD_CREDENTIAL, "the first frame must be auth")
@@ -146,7 +122,7 @@ class DeviceSocket:
         conversation = Conversation(
             channel,
             self._messages,
-            BadFrames(self._bad_frames_max),
+            self._doorstep.bad_frames(),
             owner=caller.account_id,
             phone_id=phone.phone_id,
             credential=credential,
@@ -162,7 +138,7 @@ class DeviceSocket:
                     by=caller.by,
                     request_id=visit.request_id,
                 )
-            _serve(live, line, conversation)
+            converse(live, line, conversation.run)
         finally:
             self._live.discard(line)
 
@@ -174,13 +150,3 @@ class DeviceSocket:
     def _hear(self, revoked: Revoked) -> None:
         for line in list(self._live):
             line.hear(revoked)
-
-
-def _serve(live: LiveLine, line: DeviceLine, conversation: Conversation) -> None:
-    lost: Lost = "failed"
-    try:
-        live.ready()
-        conversation.run(live)
-        lost = line.lost
-    finally:
-        live.disconnect(lost)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from signalbox.http.doorstep import BadFrames
-    from signalbox.http.signalhouse.ports import LiveLine, Messages
+    from signalbox.http.phone_ports import LiveLine, Messages
     from signalbox.http.websocket import Channel
 
 
@@ -55,6 +55,10 @@ class Conversation:
                 self._complain(failure.error)
                 if self._bad_frames.one_more():
                     self._channel.close(Close.BAD_FRAMES, "too many bad frames")
+            except Unavailable:
+                # Nothing acknowledges a status, so the phone would not tell it again; once it has
+                # connected again it gets the text under the same id, and says what became of it.
+                self._channel.close(Close.OVERLOAD, STORE_AWAY)
 
     def _take(self, frame: frames.Frame, live: LiveLine) -> None:
         """Do what a frame says. Raises: `Failure` when it says nothing that makes sense."""
@@ -77,16 +81,10 @@ class Conversation:
                 self._messages.report(self._owner, key, report, by=self._phone_id)
         except Failure as failure:
             self._complain(failure.error)
-        except Unavailable:
-            self._complain(STORE_AWAY)
 
     def _report_sims(self, sims: Sequence[frames.Sim], live: LiveLine) -> None:
-        try:
-            live.report_sims([sim.card for sim in sims])
-        except Unavailable:
-            self._complain(STORE_AWAY)
-        else:
-            self._channel.send(frames.sims_ack(len(sims)))
+        live.report_sims([sim.card for sim in sims])
+        self._channel.send(frames.sims_ack(len(sims)))
 
     def _complain(self, error: str) -> None:
         self._channel.send(frames.error(error))

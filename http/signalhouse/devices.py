@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from signalbox.http.body import BodyReader
     from signalbox.http.context import Request
+    from signalbox.http.phone_ports import Lines
     from signalbox.http.signalhouse.auth import Gate
-    from signalbox.http.signalhouse.ports import Accounts, Lines, Reads
+    from signalbox.http.signalhouse.ports import Accounts, Reads
 
 
 class RegisterDevice:

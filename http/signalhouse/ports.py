@@ -1,4 +1,4 @@
-"""What this surface needs of the gateway; the composition root of the web process provides it.
+"""What this surface needs of the gateway beside `phone_ports`; the web process's root provides it.
 
 Owners are accounts (`usr_…`); keys of messages are 32 hexadecimal digits. Whatever reads or writes
 raises `Unavailable` while the store is away.
@@ -8,24 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from signalbox.http import phone_ports
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from signalbox.actors.phone_accounts import NewPhone, Paired, Profile
     from signalbox.actors.phone_callers import Caller, Revoked
-    from signalbox.actors.phone_lines import Line
-    from signalbox.actors.phone_messages import InboundRequest, OutboundRequest, Received
     from signalbox.actors.phone_sessions import Session
     from signalbox.actors.phone_tokens import Access
-    from signalbox.actors.webhooks import Configured
-    from signalbox.domain.phone import Lost, SimCard
     from signalbox.domain.phone_account import PhoneAccount
-    from signalbox.domain.phone_message import Direction, PhoneMessage, ReportStatus
-    from signalbox.domain.webhook import Webhook
+    from signalbox.domain.phone_message import Direction, PhoneMessage
     from signalbox.projections.phone_views import MessageQuery, PhoneMessageView
 
-# The methods are those of signalbox.actors.{phone_accounts,phone_messages,phone_lines,webhooks} and
-# of signalbox.ops.reads.
+# The methods are those of signalbox.actors.{phone_accounts,phone_messages} and of
+# signalbox.ops.reads.
 # ruff: noqa: D102
 
 
@@ -64,62 +61,12 @@ class Accounts(Protocol):
     def on_revoked(self, watch: Callable[[Revoked], None]) -> None: ...
 
 
-class Messages(Protocol):
+class Messages(phone_ports.Messages, Protocol):
     """Texts on their way through phones."""
-
-    def queue(
-        self,
-        owner: str,
-        requests: Sequence[OutboundRequest],
-        *,
-        by: str,
-        request_id: str = "",
-        idempotency_key: str = "",
-    ) -> list[str]: ...
-
-    def receive(
-        self, owner: str, inbound: Sequence[InboundRequest], *, by: str, request_id: str = ""
-    ) -> list[Received]: ...
-
-    def report(
-        self, owner: str, key: str, report: ReportStatus, *, by: str, request_id: str = ""
-    ) -> None: ...
 
     def archive(self, owner: str, key: str, *, by: str, request_id: str = "") -> None: ...
 
     def find(self, owner: str, key: str) -> PhoneMessage | None: ...
-
-
-class LiveLine(Protocol):
-    """A connection of a phone, as the gateway knows it."""
-
-    def report_sims(self, sims: Sequence[SimCard]) -> None: ...
-
-    def heard(self) -> None: ...
-
-    def ready(self) -> None: ...
-
-    def disconnect(self, reason: Lost) -> None: ...
-
-
-class OnlineLine(Protocol):
-    """A phone that is connected, to whichever process."""
-
-    @property
-    def phone_id(self) -> str: ...
-
-    @property
-    def seen_at_s(self) -> float: ...
-
-
-class Lines(Protocol):
-    """The connections of phones."""
-
-    def connect(
-        self, owner: str, phone_id: str, line: Line, *, by: str = "", request_id: str = ""
-    ) -> LiveLine: ...
-
-    def online(self, owner: str) -> Sequence[OnlineLine]: ...
 
 
 class PhoneRow(Protocol):
@@ -174,25 +121,6 @@ class Reads(Protocol):
     def stats(self, owner: str) -> Stats: ...
 
     def phones(self, owner: str) -> Sequence[PhoneRow]: ...
-
-
-class Webhooks(Protocol):
-    """Where accounts want to be told what happens."""
-
-    def configure(
-        self,
-        owner: str,
-        url: str,
-        kinds: Iterable[str] = ...,
-        *,
-        new_secret: bool = False,
-        by: str = "",
-        request_id: str = "",
-    ) -> Configured: ...
-
-    def show(self, owner: str) -> Webhook | None: ...
-
-    def remove(self, owner: str, *, by: str = "", request_id: str = "") -> None: ...
 
 
 class Message(Protocol):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from signalbox.http import swagger
 from signalbox.http.connections import Connections
+from signalbox.http.doorstep import Doorstep
 from signalbox.http.signalhouse import accounts, devices, gateway, sms
 from signalbox.http.signalhouse.auth import Gate
 from signalbox.http.signalhouse.channel import DeviceSocket
@@ -16,13 +17,14 @@ from signalbox.http.signalhouse.pairing import Key, QrCode
 from signalbox.http.signalhouse.webhooks import Webhook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import falcon
 
     from signalbox.http.body import BodyReader
     from signalbox.http.context import Request
     from signalbox.http.peer import Peers
+    from signalbox.http.phone_ports import Lines, Webhooks
     from signalbox.http.signalhouse import ports
 
 FOLDER: Final = "/signalhouse"
@@ -43,12 +45,13 @@ class Signalhouse:
 
     accounts: ports.Accounts
     messages: ports.Messages
-    lines: ports.Lines
+    lines: Lines
     reads: ports.Reads
-    webhooks: ports.Webhooks
+    webhooks: Webhooks
     body: BodyReader
     peers: Peers
     limiter: Callable[[str], None]
+    trusted_proxies: Sequence[str] = ()
     public_url: str = ""
     require_phone: bool = False
     strangers_per_ip_max: int = 20
@@ -128,15 +131,9 @@ class Signalhouse:
         }
 
     def _socket(self) -> DeviceSocket:
-        strangers = Connections(self.strangers_per_ip_max, ())
-        return DeviceSocket(
-            self.accounts,
-            self.messages,
-            self.lines,
-            self.peers,
-            strangers,
-            self.bad_frames_per_minute_max,
-        )
+        strangers = Connections(self.strangers_per_ip_max, self.trusted_proxies)
+        doorstep = Doorstep(strangers, self.bad_frames_per_minute_max)
+        return DeviceSocket(self.accounts, self.messages, self.lines, self.peers, doorstep)
 
 
 class Guard:

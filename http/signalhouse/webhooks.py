@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from signalbox.http.body import BodyReader
     from signalbox.http.context import Request
+    from signalbox.http.phone_ports import Webhooks
     from signalbox.http.signalhouse.auth import Gate
-    from signalbox.http.signalhouse.ports import Webhooks
 
 
 class Webhook:

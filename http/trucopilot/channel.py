@@ -10,16 +10,15 @@ counts as connected, is told so, and gets what waits for it.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from signalbox.domain import org
 from signalbox.eventstore.errors import Unavailable
-from signalbox.http.context import STORE_AWAY, encode
-from signalbox.http.doorstep import BadFrames
+from signalbox.http.context import encode
 from signalbox.http.errors import Failure
-from signalbox.http.phone_channel import ChannelLine
+from signalbox.http.phone_channel import ChannelLine, closed_by_failures, converse
 from signalbox.http.trucopilot import frames
 from signalbox.http.trucopilot.auth import Visitor, has_credentials, visitor_of
 from signalbox.http.trucopilot.conversation import Conversation
@@ -29,26 +28,17 @@ from signalbox.http.trucopilot.refusals import phrased
 from signalbox.http.websocket import Close, accept
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import falcon
 
     from signalbox.actors.phone_line import PushedSms
-    from signalbox.domain.phone import Lost
-    from signalbox.http.connections import Connections
     from signalbox.http.context import Request
+    from signalbox.http.doorstep import Doorstep
     from signalbox.http.peer import Peers
+    from signalbox.http.phone_ports import Lines, Messages
     from signalbox.http.trucopilot.auth import Gate
-    from signalbox.http.trucopilot.ports import Lines, LiveLine, Messages
     from signalbox.http.websocket import Channel
 
 HANDSHAKE: Final = ("Upgrade", "Connection", "Sec-WebSocket-Accept")
-CLOSED_BY: Final[Mapping[int, Close]] = {
-    HTTPStatus.UNAUTHORIZED: Close.BAD_CREDENTIAL,
-    HTTPStatus.UNPROCESSABLE_ENTITY: Close.BAD_CREDENTIAL,
-    HTTPStatus.FORBIDDEN: Close.NOT_THIS_DEVICE,
-    HTTPStatus.TOO_MANY_REQUESTS: Close.TOO_MANY,
-}
 
 
 class PhoneLine(ChannelLine):
@@ -60,23 +50,16 @@ class PhoneLine(ChannelLine):
 
 
 class PhoneSocket:
-    """`/websocket`; `strangers` counts the sockets of those who have not said who they are."""
+    """`/websocket`."""
 
     def __init__(
-        self,
-        gate: Gate,
-        messages: Messages,
-        lines: Lines,
-        peers: Peers,
-        strangers: Connections,
-        bad_frames_max: int,
+        self, gate: Gate, messages: Messages, lines: Lines, peers: Peers, doorstep: Doorstep
     ) -> None:
         self._gate = gate
         self._messages = messages
         self._lines = lines
         self._peers = peers
-        self._strangers = strangers
-        self._bad_frames_max = bad_frames_max
+        self._doorstep = doorstep
 
     def on_get(self, req: Request, resp: falcon.Response) -> None:
         """Let a phone in that says who it is, and one that still has to."""
@@ -102,7 +85,7 @@ class PhoneSocket:
 
     def _meet(self, peer: str, request_id: str, device_id: str, channel: Channel) -> None:
         """Have somebody say who it is, and let it in."""
-        try:
+        with closed_by_failures(channel):
             auth = self._introduced(peer, channel)
             if auth is None:
                 return
@@ -110,28 +93,15 @@ class PhoneSocket:
             device_id = _device_id(auth.device_id) or device_id
             if self._gate.known(visitor) is None:
                 self._gate.claimed(visitor)
-        except Failure as failure:
-            channel.close(CLOSED_BY[failure.status], failure.error)
-        except Unavailable:
-            channel.close(Close.OVERLOAD, STORE_AWAY)
-        else:
             self._serve(visitor, device_id, channel)
 
     def _introduced(self, peer: str, channel: Channel) -> frames.Auth | None:
         """Return the first frame; None when the socket was closed instead."""
-        with self._strangers.counted(peer) as has_room:
-            if not has_room:
-                channel.close(Close.TOO_MANY, "too many unauthenticated connections")
-                return None
-            text = channel.receive_first()
-        if text is None:
-            return None
-        try:
-            frame: frames.Frame | None = frames.read(text)
-        except Failure:
-            frame = None
-        if isinstance(frame, frames.Auth):
-            return frame
+        text = self._doorstep.first_frame(channel, peer)
+        with suppress(Failure):
+            frame = None if text is None else frames.read(text)
+            if isinstance(frame, frames.Auth):
+                return frame
         channel.close(Close.BAD_CREDENTIAL, "the first frame must be auth")
         return None
 
@@ -139,9 +109,9 @@ class PhoneSocket:
         """Have the phone connected until its socket is closed."""
         owner, line = org.owner_of(visitor.org_id), PhoneLine(channel)
         phone_id = f"{owner}.{device_id}" if device_id else f"{owner}~{os.urandom(8).hex()}"
-        bad_frames = BadFrames(self._bad_frames_max)
+        bad_frames = self._doorstep.bad_frames()
         conversation = Conversation(channel, self._messages, visitor, phone_id, bad_frames.one_more)
-        try:
+        with closed_by_failures(channel):
             with phrased():
                 live = self._lines.connect(
                     owner,
@@ -151,23 +121,8 @@ class PhoneSocket:
                     by=phone_id,
                     request_id=visitor.request_id,
                 )
-        except Failure as failure:
-            channel.close(CLOSED_BY[failure.status], failure.error)
-        except Unavailable:
-            channel.close(Close.OVERLOAD, STORE_AWAY)
-        else:
             channel.send(encode(frames.Connected(visitor.org_id)))
-            _converse(live, line, conversation)
-
-
-def _converse(live: LiveLine, line: PhoneLine, conversation: Conversation) -> None:
-    lost: Lost = "failed"
-    try:
-        live.ready()
-        conversation.run(live)
-        lost = line.lost
-    finally:
-        live.disconnect(lost)
+            converse(live, line, conversation.run)
 
 
 def _device_id(given: str | None) -> str:

@@ -17,8 +17,8 @@ from signalbox.http.websocket import Close
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from signalbox.http.phone_ports import LiveLine, Messages
     from signalbox.http.trucopilot.auth import Visitor
-    from signalbox.http.trucopilot.ports import LiveLine, Messages
     from signalbox.http.websocket import Channel
 
 

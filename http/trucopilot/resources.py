@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from signalbox.domain.phone_message import Sim
     from signalbox.http.body import BodyReader
     from signalbox.http.context import Request
+    from signalbox.http.phone_ports import Lines, OnlineLine, Webhooks
     from signalbox.http.trucopilot import ports
     from signalbox.http.trucopilot.auth import Gate
 
@@ -82,7 +83,7 @@ class Send:
     """`POST /send/{org_id}`."""
 
     def __init__(
-        self, gate: Gate, messages: ports.Messages, lines: ports.Lines, body: BodyReader
+        self, gate: Gate, messages: ports.Messages, lines: Lines, body: BodyReader
     ) -> None:
         self._gate = gate
         self._messages = messages
@@ -132,7 +133,7 @@ class Sims:
 class Webhook:
     """`/webhooks/{org_id}`, which is ours: where an organisation is told what happens."""
 
-    def __init__(self, gate: Gate, webhooks: ports.Webhooks, body: BodyReader) -> None:
+    def __init__(self, gate: Gate, webhooks: Webhooks, body: BodyReader) -> None:
         self._gate = gate
         self._webhooks = webhooks
         self._body = body
@@ -174,7 +175,7 @@ def _answer(resp: falcon.Response, body: msgspec.Struct) -> None:
     resp.data = encode(body)
 
 
-def _has_sim(line: ports.OnlineLine, sim: Sim | None) -> bool:
+def _has_sim(line: OnlineLine, sim: Sim | None) -> bool:
     candidate = Candidate(phone_id=line.phone_id, connection=line.connection, sims=line.sims)
     return has_sim(candidate, sim)
 

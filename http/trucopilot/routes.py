@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from signalbox.http import swagger
 from signalbox.http.connections import Connections
 from signalbox.http.context import encode
+from signalbox.http.doorstep import Doorstep
 from signalbox.http.trucopilot import resources
 from signalbox.http.trucopilot.auth import Gate
 from signalbox.http.trucopilot.channel import PhoneSocket
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from signalbox.http.body import BodyReader
     from signalbox.http.context import Request
     from signalbox.http.peer import Peers
-    from signalbox.http.trucopilot.ports import Lines, Messages, Orgs, Reads, Webhooks
+    from signalbox.http.phone_ports import Lines, Webhooks
+    from signalbox.http.trucopilot.ports import Messages, Orgs, Reads
 
 WHOLE: Final = frozenset({"webhook", "websocket", "docs", "openapi.json", "llms.txt"})
 BEGINNINGS: Final = frozenset({"messages", "send", "sims", "webhooks", "docs"})
@@ -77,14 +79,9 @@ class Trucopilot:
         return Shape(alone=alone)
 
     def _socket(self, gate: Gate) -> PhoneSocket:
-        return PhoneSocket(
-            gate,
-            self.messages,
-            self.lines,
-            self.peers,
-            Connections(self.strangers_per_ip_max, self.trusted_proxies),
-            self.bad_frames_per_minute_max,
-        )
+        strangers = Connections(self.strangers_per_ip_max, self.trusted_proxies)
+        doorstep = Doorstep(strangers, self.bad_frames_per_minute_max)
+        return PhoneSocket(gate, self.messages, self.lines, self.peers, doorstep)
 
 
 class Shape:

@@ -118,7 +118,7 @@ class ManualGrouping(msgspec.Struct, frozen=True, tag_field="mode", tag="MANUAL"
         """Return the plan. Raises: `_Invalid`."""
         days = sorted(self.schedule_, key=lambda one: one.day)
         if [one.day for one in days] != list(range(1, len(days) + 1)):
-            raise _Invalid("schedule")
+            raise _Invalid("schedule: the days must be 1, 2, 3 and so on, none missing")
         if self.start.date.toordinal() + len(days) - 1 > date.max.toordinal():
             raise _Invalid("start.date")
         return Schedule(

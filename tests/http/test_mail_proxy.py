@@ -9,6 +9,7 @@ from typing import Any, Final
 import falcon.testing
 import pytest
 from support.mail_proxy import ADMIN, UNSAID, Surface, message
+from support.mail_proxy_calls import add, ask, shown
 
 from signalbox.domain.mail_instance import BouncePolled, BouncesReloaded
 from signalbox.http.mail_proxy.command_log import PAGE
@@ -16,7 +17,6 @@ from signalbox.http.mail_proxy.routes import VERSIONED
 from signalbox.http.mail_proxy.rows import ROWS
 from signalbox.projections.command_log import CommandQuery, CommandRow
 
-ADD: Final = "/commands/add-messages"
 ROW: Final = CommandRow(
     id=7, at_s=1_795_220_355.5, command="addTenant", tenant_id="", by="mail-admin",
     request_id="r", accepted=True, payload={"id": "acme"},
@@ -29,27 +29,6 @@ def surface() -> Surface:
     surface = Surface()
     surface.tenant("acme")
     return surface
-
-
-@pytest.fixture
-def client(surface: Surface) -> falcon.testing.TestClient:
-    return surface.client()
-
-
-def ask(surface: Surface, method: str, path: str, body: object = None) -> falcon.testing.Result:
-    octets = b"" if body is None else json.dumps(body).encode()
-    return surface.client().simulate_request(method, path, headers=ADMIN, body=octets)
-
-
-def add(surface: Surface, *messages: dict[str, object], **more: object) -> falcon.testing.Result:
-    return ask(surface, "POST", ADD, {"messages": list(messages), **more})
-
-
-def shown(surface: Surface, query: str = "") -> list[Any]:
-    answer = ask(surface, "GET", f"/messages?tenant_id=acme{query}")
-    assert answer.status_code == 200, answer.text
-    found: list[Any] = answer.json["messages"]
-    return found
 
 
 # Paths
@@ -436,6 +415,26 @@ def test_commands_are_read_page_by_page(
     assert [one["id"] for one in answer["commands"]] == [*range(1, total + 1)]
     assert answer["total"] == total
     assert [(one.limit, one.after_id) for one in surface.mails.queries] == asked
+
+
+@pytest.mark.parametrize(
+    ("query", "first", "last"),
+    [
+        ("?newest=true&limit=3", 2 * PAGE - 2, 2 * PAGE),
+        (f"?newest=1&limit={PAGE + 1}", PAGE, 2 * PAGE),
+        ("?newest=true&limit=-1", 1, 2 * PAGE),
+        ("?newest=true", 2 * PAGE - 99, 2 * PAGE),
+        ("?newest=false&limit=3", 1, 3),
+    ],
+)
+def test_the_newest_commands_come_in_order(
+    surface: Surface, query: str, first: int, last: int
+) -> None:
+    surface.mails.commands = [replace(ROW, id=n) for n in range(1, 2 * PAGE + 1)]
+    answer = ask(surface, "GET", f"/command-log{query}").json
+    assert [one["id"] for one in answer["commands"]] == [*range(first, last + 1)]
+    assert ask(surface, "GET", "/command-log?newest=maybe").status_code == 422
+    assert ask(surface, "GET", "/command-log?newest=true&limit=0").json["total"] == 0
 
 
 @pytest.mark.parametrize("query", ["", "?format=json"])

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Final
-
 import pytest
-from support.mail_proxy import ADMIN, Surface, message
+from support.mail_proxy import Surface, message
+from support.mail_proxy_calls import add, ask, shown
 
 from signalbox.domain import mail
-
-if TYPE_CHECKING:
-    import falcon.testing
-
-ADD: Final = "/commands/add-messages"
 
 
 @pytest.fixture
@@ -21,22 +14,6 @@ def surface() -> Surface:
     surface = Surface()
     surface.tenant("acme")
     return surface
-
-
-def ask(surface: Surface, method: str, path: str, body: object = None) -> falcon.testing.Result:
-    octets = b"" if body is None else json.dumps(body).encode()
-    return surface.client().simulate_request(method, path, headers=ADMIN, body=octets)
-
-
-def add(surface: Surface, *messages: dict[str, object], **more: object) -> falcon.testing.Result:
-    return ask(surface, "POST", ADD, {"messages": list(messages), **more})
-
-
-def shown(surface: Surface, query: str = "") -> list[Any]:
-    answer = ask(surface, "GET", f"/messages?tenant_id=acme{query}")
-    assert answer.status_code == 200, answer.text
-    found: list[Any] = answer.json["messages"]
-    return found
 
 
 def test_mails_wait_to_be_sent(surface: Surface) -> None:

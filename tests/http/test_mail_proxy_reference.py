@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from support.mail_proxy import ADMIN, Surface
 from support.mail_web import ADMIN as WEB_ADMIN
-from support.mail_web import Web, projecting
+from support.mail_web import Web
+from support.projecting import projecting
 
 from signalbox.projections.command_log import CommandRow
 

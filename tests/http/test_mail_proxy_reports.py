@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Literal
 
 import pytest
 
@@ -24,15 +25,22 @@ SENT = ReportEvent(
 )  # fmt: skip
 
 
+KINDS: Final[tuple[Literal["sent", "bounce"], ...]] = ("sent", "bounce")
+
+
 class Contents:
     """The contents of mails by pk."""
 
-    def __init__(self, *to: str) -> None:
+    def __init__(self, *to: str, body: str = "") -> None:
         self._to = to
+        self._body = body
+        self.at_once: list[int] = []
 
     def contents(self, pks: Sequence[str]) -> Mapping[str, MailContent]:
         """Return the same for all, or nothing."""
-        return {pk: MailContent(sender="a@example.com", to=self._to) for pk in pks if self._to}
+        self.at_once.append(len(pks))
+        mail = MailContent(sender="a@example.com", to=self._to, body=self._body)
+        return dict.fromkeys(pks, mail) if self._to else {}
 
 
 WORDING = SyncWording(Contents("Ann <ann@example.org>, bob@example.org"), DOCUMENTED)
@@ -84,10 +92,40 @@ def test_a_tenant_may_want_it_as_the_original_writes_it() -> None:
     assert not WORDING.rest_goes_first(tenant)
 
 
-@pytest.mark.parametrize("contents", [Contents(), Contents(ERASED), Contents("nobody <>")])
+@pytest.mark.parametrize(
+    "contents", [Contents(), Contents(ERASED), Contents("nobody <>"), Contents("(" * 1_200)]
+)
 def test_a_recipient_nobody_knows_any_more_is_left_out(contents: Contents) -> None:
     body = json.loads(SyncWording(contents, DOCUMENTED).body(TENANT, [SENT]))
     assert "recipient_email" not in body["reports"][0]
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        ("(" * 1_200, "ann@example.org"),
+        ("ann@example.org", "a:" * 5_000),
+        ("ann@example.org, " + "bob@example.org, " * 100_000,),
+    ],
+)
+def test_the_first_recipient_is_told_whoever_else_there_is(to: tuple[str, ...]) -> None:
+    body = json.loads(SyncWording(Contents(*to), DOCUMENTED).body(TENANT, [SENT]))
+    assert body["reports"][0]["recipient_email"] == "ann@example.org"
+
+
+@pytest.mark.parametrize(
+    ("characters", "at_once"),
+    [(100, [10, 20, 40, 80, 80, 70]), (2_000_000, [10, 5, 2, *[1] * 283])],
+)
+def test_mails_are_read_a_few_at_a_time_the_fewer_the_larger_they_are(
+    characters: int, at_once: list[int]
+) -> None:
+    contents = Contents("ann@example.org", body="x" * characters)
+    events = [replace(SENT, pk=f"pk{n}", kind=kind) for n in range(300) for kind in KINDS]
+    body = json.loads(SyncWording(contents, DOCUMENTED).body(TENANT, events))
+    assert contents.at_once == at_once
+    assert {one["recipient_email"] for one in body["reports"]} == {"ann@example.org"}
+    assert len(body["reports"]) == 600
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from support.fuzzing import CHECKS, accepted, ask
 from support.mail_proxy import Surface
-from support.mail_web import ADMIN, Web, projecting
+from support.mail_web import ADMIN, Web
+from support.projecting import projecting
 from support.websocket import serving
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from support.gateway import eventually
 from support.mail_proxy import message
-from support.mail_web import Web, projecting
+from support.mail_web import Web
+from support.projecting import projecting
 
 from signalbox.actors.mail_nudges import EVERYBODY
 

@@ -1,13 +1,11 @@
 """The surface's description is whole and true, and can be read where there is no internet."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
-import falcon.inspect
 import falcon.testing
 import pytest
-import schemathesis
+from support.openapi import described, operations, require_openapi_31, routed
 from support.sms_proxy import Surface
 
 from signalbox.http import swagger
@@ -57,20 +55,12 @@ def document(client: falcon.testing.TestClient) -> Any:  # noqa: ANN401  (JSON)
     return client.simulate_get(DOCUMENT).json
 
 
-def operations(document: Any) -> Iterator[tuple[str, str, Any]]:  # noqa: ANN401  (JSON)
-    for path, methods in document["paths"].items():
-        for method, operation in methods.items():
-            yield method.upper(), path, operation
-
-
 def test_it_is_openapi_31(document: Any) -> None:  # noqa: ANN401  (JSON)
-    assert document["openapi"] == "3.1.0"
-    schemathesis.openapi.from_dict(document).validate()
+    require_openapi_31(document)
 
 
 def test_every_endpoint_of_the_reference_is_described(document: Any) -> None:  # noqa: ANN401
-    described = {f"{method} {path}" for method, path, _ in operations(document)}
-    assert described >= set(REFERENCE)
+    assert described(document) >= set(REFERENCE)
     assert len(REFERENCE) == 31
 
 
@@ -78,13 +68,7 @@ def test_every_route_is_described_and_every_description_has_a_route(
     surface: Surface,
     document: Any,  # noqa: ANN401  (JSON)
 ) -> None:
-    routed = {
-        (method.method, route.path)
-        for route in falcon.inspect.inspect_routes(surface.app())
-        for method in route.methods
-        if not method.internal and method.method != "HEAD" and route.path not in NOT_DESCRIBED
-    }
-    assert {(method, path) for method, path, _ in operations(document)} == routed
+    assert described(document) == routed(surface.app(), but=NOT_DESCRIBED)
 
 
 def test_each_operation_says_what_it_does_and_who_may_call_it(

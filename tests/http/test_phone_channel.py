@@ -16,6 +16,7 @@ class FakeChannel:
 
     closed_with: int = 0
     reason: str = ""
+    is_quiet: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -67,6 +68,12 @@ def test_the_gateway_ends_a_line_once_and_says_why(reason: LineEnd) -> None:
         LineEnd.OVERLOAD: "failed",
     }
     assert line.lost == expected[reason]
+
+
+@pytest.mark.parametrize("is_quiet", [True, False])
+def test_a_line_is_as_quiet_as_its_socket(*, is_quiet: bool) -> None:
+    line, _ = line_of(0, "", is_quiet)
+    assert line.is_quiet == is_quiet
 
 
 def test_a_line_that_is_over_keeps_its_reason() -> None:

@@ -9,7 +9,8 @@ import falcon.testing
 import pytest
 import zxingcpp
 from PIL import Image
-from support.signalhouse import EMAIL, INVITE, PASSWORD, Headers, Surface, bearer, owner_of
+from support.signalhouse import EMAIL, PASSWORD, Headers, Surface, bearer, owner_of
+from support.signalhouse_accounts import INVITE
 from support.signalhouse_calls import (
     AUTH,
     GATEWAY,
@@ -25,16 +26,6 @@ from support.signalhouse_calls import (
 @pytest.fixture
 def surface() -> Surface:
     return Surface()
-
-
-@pytest.fixture
-def client(surface: Surface) -> falcon.testing.TestClient:
-    return surface.client()
-
-
-@pytest.fixture
-def account(surface: Surface) -> Headers:
-    return surface.account()
 
 
 @pytest.fixture

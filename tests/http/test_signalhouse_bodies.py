@@ -4,41 +4,26 @@ from typing import Any, Final
 
 import falcon.testing
 import pytest
-from support.signalhouse import BODY_OCTETS_MAX, EMAIL, INVITE, PASSWORD, Headers, Surface
+from support.phone_surfaces import BODY_OCTETS_MAX
+from support.signalhouse import Headers, Surface
 from support.signalhouse_calls import (
     AUTH,
     DEVICE,
     GATEWAY,
     HELLO,
     INBOUND,
+    LOG_IN,
+    REGISTER,
     SMS,
+    UNKNOWN_ID,
     WEBHOOK,
     refused,
 )
-
-LOG_IN: Final = {"email": EMAIL, "password": PASSWORD}
-REGISTER: Final = {
-    "email": "new@example.com",
-    "password": PASSWORD,
-    "name": "Your Name",
-    "invite_code": INVITE,
-}
-UNKNOWN_ID: Final = f"msg_{'0' * 32}"
 
 
 @pytest.fixture
 def surface() -> Surface:
     return Surface()
-
-
-@pytest.fixture
-def client(surface: Surface) -> falcon.testing.TestClient:
-    return surface.client()
-
-
-@pytest.fixture
-def account(surface: Surface) -> Headers:
-    return surface.account()
 
 
 NOT_OBJECTS: Final = (b"", b"{", b"[]", b"null", b'"x"', b"\xff", b'{"to":NaN}', b'{"a":1,"a":2}')

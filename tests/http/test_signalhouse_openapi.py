@@ -1,11 +1,9 @@
 """The description of the Signalhouse surface is whole, true and well-formed."""
 
-from collections.abc import Iterator
 from typing import Any, Final
 
-import falcon.inspect
 import pytest
-import schemathesis
+from support.openapi import described, operations, require_openapi_31, routed
 from support.signalhouse import Surface
 
 DOCUMENT: Final = "/signalhouse/openapi.json"
@@ -47,30 +45,16 @@ def document() -> Any:  # noqa: ANN401  (JSON)
     return Surface().client().simulate_get(DOCUMENT).json
 
 
-def operations(document: Any) -> Iterator[tuple[str, str, Any]]:  # noqa: ANN401  (JSON)
-    for path, methods in document["paths"].items():
-        for method, operation in methods.items():
-            yield method.upper(), path, operation
-
-
 def test_it_is_openapi_31(document: Any) -> None:  # noqa: ANN401  (JSON)
-    assert document["openapi"] == "3.1.0"
-    schemathesis.openapi.from_dict(document).validate()
+    require_openapi_31(document)
 
 
 def test_it_describes_the_reference_and_what_is_ours(document: Any) -> None:  # noqa: ANN401
-    described = {f"{method} {path}" for method, path, _ in operations(document)}
-    assert described == {*REFERENCE, *OURS}
+    assert described(document) == {*REFERENCE, *OURS}
 
 
 def test_every_route_is_described(document: Any) -> None:  # noqa: ANN401  (JSON)
-    routed = {
-        (method.method, route.path)
-        for route in falcon.inspect.inspect_routes(Surface().app())
-        for method in route.methods
-        if not method.internal and route.path not in NOT_DESCRIBED
-    }
-    assert {(method, path) for method, path, _ in operations(document)} == routed
+    assert described(document) == routed(Surface().app(), but=NOT_DESCRIBED)
 
 
 def test_a_credential_is_asked_for_wherever_the_gate_does(document: Any) -> None:  # noqa: ANN401

@@ -24,16 +24,6 @@ def surface() -> Surface:
 
 
 @pytest.fixture
-def client(surface: Surface) -> falcon.testing.TestClient:
-    return surface.client()
-
-
-@pytest.fixture
-def account(surface: Surface) -> Headers:
-    return surface.account()
-
-
-@pytest.fixture
 def call(client: falcon.testing.TestClient, account: Headers) -> Call:
     return calls(client, account)
 

@@ -6,22 +6,17 @@ from typing import Final
 import falcon.testing
 import pytest
 from support.described import DescribedClient
-from support.signalhouse import (
-    EMAIL,
-    INVITE,
-    PASSWORD,
-    Headers,
-    Surface,
-    bearer,
-    owner_of,
-)
+from support.signalhouse import EMAIL, Headers, Surface, bearer, owner_of
 from support.signalhouse_calls import (
     AUTH,
     DEVICE,
     GATEWAY,
     HELLO,
     INBOUND,
+    LOG_IN,
+    REGISTER,
     SMS,
+    UNKNOWN_ID,
     WEBHOOK,
     refused,
 )
@@ -30,15 +25,6 @@ from signalbox.domain import errors as domain
 from signalbox.http.limits import AllRequests, Each
 from signalbox.http.signalhouse.openapi import document
 from signalbox.http.signalhouse.refusals import STATUSES
-
-LOG_IN: Final = {"email": EMAIL, "password": PASSWORD}
-REGISTER: Final = {
-    "email": "new@example.com",
-    "password": PASSWORD,
-    "name": "Your Name",
-    "invite_code": INVITE,
-}
-UNKNOWN_ID: Final = f"msg_{'0' * 32}"
 
 OF_ACCOUNTS: Final = (
     ("GET", f"{AUTH}/user", None),
@@ -72,16 +58,6 @@ OF_ANYBODY: Final = (
 @pytest.fixture
 def surface() -> Surface:
     return Surface()
-
-
-@pytest.fixture
-def client(surface: Surface) -> falcon.testing.TestClient:
-    return surface.client()
-
-
-@pytest.fixture
-def account(surface: Surface) -> Headers:
-    return surface.account()
 
 
 @pytest.mark.parametrize(("method", "path", "body"), [*OF_ACCOUNTS, *OF_PHONES])

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 import websocket
 from support.gateway import eventually, eventually_equal
+from support.phone_sockets import (
+    TIMEOUT_S,
+    code_of,
+    connect,
+    hear,
+    live,
+    refused,
+    say,
+    seen_by,
+    strict,
+)
 from support.signalhouse import Headers, Surface, bearer, owner_of
 from support.websocket import RawPeer, serving
 
@@ -23,12 +31,10 @@ from signalbox.http.signalhouse.frames import PONG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from support.signalhouse import FakeLiveLine
+    from contextlib import AbstractContextManager
 
 pytestmark = pytest.mark.timeout(30)
 
-TIMEOUT_S: Final = 5.0
 HELLO: Final = PushedSms(
     key=f"{7:032x}",
     number=0,
@@ -52,11 +58,6 @@ def surface() -> Surface:
 
 
 @pytest.fixture
-def account(surface: Surface) -> Headers:
-    return surface.account()
-
-
-@pytest.fixture
 def phone_id(surface: Surface, account: Headers) -> str:
     return surface.phone(account, "dev")
 
@@ -72,50 +73,13 @@ def key_of(account: Headers) -> str:
     return account["Authorization"].removeprefix("Bearer ")
 
 
-@contextmanager
-def opened(url: str, phone_id: str, key: str = "", **headers: str) -> Iterator[websocket.WebSocket]:
+def device(url: str, phone_id: str, key: str = "") -> str:
     query = f"?api_key={key}" if key else ""
-    peer = websocket.create_connection(
-        f"{url}/ws/device/{phone_id}{query}", header=headers, timeout=TIMEOUT_S
-    )
-    try:
-        yield peer
-    finally:
-        peer.shutdown()
+    return f"{url}/ws/device/{phone_id}{query}"
 
 
-def say(peer: websocket.WebSocket, **frame: object) -> None:
-    peer.send(json.dumps(frame))
-
-
-def hear(peer: websocket.WebSocket) -> Any:  # noqa: ANN401  (JSON)
-    return json.loads(peer.recv())
-
-
-def code_of(peer: websocket.WebSocket) -> int:
-    """Return the code of the close that comes next."""
-    opcode, data = peer.recv_data()
-    assert opcode == websocket.ABNF.OPCODE_CLOSE, data
-    return int.from_bytes(data[:2])
-
-
-def refused(url: str, phone_id: str, key: str = "", **headers: str) -> tuple[int, str, Any]:
-    """Return the status of a refusal, when to come again, and the body."""
-    with (
-        pytest.raises(websocket.WebSocketBadStatusException) as error,
-        opened(url, phone_id, key, **headers),
-    ):
-        pytest.fail("was let in")
-    answer = error.value
-    retry_after = answer.resp_headers.get("retry-after", "")
-    return answer.status_code, retry_after, json.loads(answer.resp_body)
-
-
-def live(surface: Surface, count: int = 1) -> FakeLiveLine:
-    eventually(lambda: len(surface.lines.lines) >= count)
-    line = surface.lines.lines[count - 1]
-    eventually(lambda: "ready" in line.said)
-    return line
+def opened(url: str, phone_id: str, key: str = "") -> AbstractContextManager[websocket.WebSocket]:
+    return connect(device(url, phone_id, key))
 
 
 @pytest.mark.parametrize("prefix", ["", "/api/v1"])
@@ -180,7 +144,7 @@ def test_who_is_refused_learns_it_before_the_handshake(
     credential = key.format(**names)
     status, error = expected
     for query, headers in ((credential, {}), ("", bearer(credential))):
-        answer = refused(url, path.format(**names), query, **headers)
+        answer = refused(device(url, path.format(**names), query), headers)
         assert answer == (status, "", {"error": error})
     assert surface.lines.lines == []
 
@@ -189,7 +153,7 @@ def test_who_tried_too_many_keys_is_told_when_to_come_again(
     surface: Surface, phone_id: str, url: str
 ) -> None:
     surface.accounts.full = True
-    assert refused(url, phone_id, "sh_live_x")[:2] == (429, "42")
+    assert refused(device(url, phone_id, "sh_live_x"))[:2] == (429, "42")
 
 
 @pytest.mark.parametrize(
@@ -291,7 +255,7 @@ def test_the_phone_tells_its_sims(
             assert hear(peer)["type"] == "error"
 
 
-def test_sims_that_can_not_be_stored_are_an_error(
+def test_sims_that_can_not_be_stored_end_the_connection(
     surface: Surface, account: Headers, phone_id: str, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(_: object) -> None:
@@ -300,7 +264,7 @@ def test_sims_that_can_not_be_stored_are_an_error(
     with opened(url, phone_id, key_of(account)) as peer:
         monkeypatch.setattr(live(surface), "report_sims", away)
         say(peer, type="sims", sims=[])
-        assert hear(peer) == {"type": "error", "error": "service unavailable, try again"}
+        assert code_of(peer) == 1013
 
 
 def test_a_phone_that_says_nothing_more_is_silent(
@@ -328,12 +292,23 @@ def test_a_text_nobody_gave_it_is_an_error_and_no_end(
         ):
             say(peer, type="sms_status", sms_id=sms_id, status="sent")
             assert hear(peer) == {"type": "error", "error": error}
-        surface.store.away = True
-        say(peer, type="sms_status", sms_id=key, status="sent")
-        assert hear(peer) == {"type": "error", "error": "service unavailable, try again"}
         say(peer, type="ping")
         assert hear(peer) == {"type": "pong"}
-        assert live(surface).said == ["ready", *5 * ["heard"]]
+        assert live(surface).said == ["ready", *4 * ["heard"]]
+
+
+def test_a_status_that_can_not_be_stored_ends_the_connection_so_that_it_is_told_again(
+    surface: Surface, account: Headers, phone_id: str, url: str
+) -> None:
+    owner, key = queued(surface, account, phone_id)
+    with opened(url, phone_id, key_of(account)) as peer:
+        surface.store.away = True
+        say(peer, type="sms_status", sms_id=key, status="sent")
+        assert code_of(peer) == 1013
+    surface.store.away = False
+    with opened(url, phone_id, key_of(account)) as peer:
+        say(peer, type="sms_status", sms_id=key, status="sent")
+        eventually_equal(lambda: surface.messages.found[owner, key].status, "sent")
 
 
 @pytest.mark.parametrize(
@@ -488,50 +463,22 @@ def test_a_store_that_is_away_is_told_before_the_handshake_or_by_a_code(
         surface.store.away = True
         say(peer, type="auth", api_key=key_of(account))
         assert code_of(peer) == 1013
-    assert refused(url, phone_id, key_of(account))[:2] == (503, "3")
-
-
-# The package `websockets` is of threads, and judges strictly. It says what it has seen.
-STRICT: Final = """
-import json, sys
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
-url, key = sys.argv[1:]
-seen = []
-try:
-    with connect(url, open_timeout=5) as peer:
-        peer.send(json.dumps({"type": "auth", "api_key": key}))
-        seen.append(json.loads(peer.recv(timeout=5)))
-        peer.send(json.dumps({"type": "ping"}))
-        seen.append(json.loads(peer.recv(timeout=5)))
-        peer.recv(timeout=5)
-except ConnectionClosed as closed:
-    seen.append([closed.rcvd.code, closed.rcvd.reason])
-except InvalidStatus as refusal:
-    seen.append([refusal.response.status_code, json.loads(refusal.response.body)])
-print(json.dumps(seen))
-"""
-
-
-def strict(url: str, key: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", STRICT, url, key]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert refused(device(url, phone_id, key_of(account)))[:2] == (503, "3")
 
 
 def test_a_client_that_judges_strictly_finds_no_fault(
     surface: Surface, account: Headers, phone_id: str, url: str
 ) -> None:
-    with strict(f"{url}/ws/device/{phone_id}", key_of(account)) as client:
+    auth = {"type": "auth", "api_key": key_of(account)}
+    with strict(device(url, phone_id), auth, {"type": "ping"}) as client:
         line = live(surface)
-        line.line.push(HELLO)
         eventually(lambda: "heard" in line.said)
+        line.line.push(HELLO)
         line.end(LineEnd.REPLACED)
-        seen, _ = client.communicate(timeout=TIMEOUT_S)
-    pong = {"type": "pong"}
-    assert json.loads(seen) == [SEND_SMS, pong, [4409, "replaced by a newer connection"]]
-    with strict(f"{url}/ws/device/gw_x?api_key={key_of(account)}", "") as client:
-        seen, _ = client.communicate(timeout=TIMEOUT_S)
-    assert json.loads(seen) == [[404, {"error": "Device not found"}]]
+        told = [{"type": "pong"}, SEND_SMS, [4409, "replaced by a newer connection"]]
+        assert seen_by(client) == told
+    with strict(device(url, "gw_x", key_of(account))) as client:
+        assert seen_by(client) == [[404, {"error": "Device not found"}]]
 
 
 def test_without_an_upgrade_it_is_426(surface: Surface, account: Headers, phone_id: str) -> None:

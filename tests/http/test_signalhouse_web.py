@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import gevent
 import pytest
-from gevent.event import Event
-from support.gateway import LOOK_S, eventually, eventually_equal
+from support.gateway import eventually, eventually_equal
+from support.projecting import projecting
 from support.signalhouse_web import Web
-
-from signalbox.eventstore.log import EventLog
-from signalbox.projections.models import PROJECTIONS
-from signalbox.projections.projector import Projector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,22 +22,8 @@ TO: Final = "+15551234567"
 
 @pytest.fixture
 def _projector(database_url: str) -> Iterator[None]:
-    log = EventLog(database_url, "a secret key for tests, long enough")
-    projector = Projector(log, PROJECTIONS)
-    projector.prepare()
-
-    ends = Event()
-
-    def project() -> None:
-        while not ends.wait(LOOK_S):
-            projector.advance()
-
-    greenlet = gevent.spawn(project)
-    yield
-    ends.set()
-    greenlet.get()  # Killed in the middle of a query it would break the connection.
-    projector.close()
-    log.close()
+    with projecting(database_url):
+        yield
 
 
 @pytest.fixture

@@ -35,11 +35,6 @@ def surface() -> Surface:
     return Surface()
 
 
-@pytest.fixture
-def client(surface: Surface) -> Client:
-    return surface.client()
-
-
 def store(client: Client, *messages: object, **body: object) -> falcon.testing.Result:
     return client.simulate_post("/webhook", json={**AUTH, "messages": [*messages], **body})
 
@@ -122,7 +117,7 @@ def test_a_text_is_stored_with_all_that_is_known_of_it(client: Client, surface: 
             }
         ],
     }
-    (message,) = surface.messages.found[OWNER]
+    (message,) = surface.messages.found.values()
     assert message.received_at_s == 1_700_000_000.0
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-import falcon.inspect
 import msgspec
 import pytest
-import schemathesis
+from support.openapi import described, require_openapi_31, routed
 from support.trucopilot import ORG, SECRET, Surface
 
 from signalbox.http.body import fields
@@ -15,9 +14,6 @@ from signalbox.http.trucopilot import operations as table
 from signalbox.http.trucopilot import wire
 from signalbox.http.trucopilot.frames import Frame
 from signalbox.http.trucopilot.llms import text_for
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 DOCUMENT: Final = "/openapi.json"
 NOT_DESCRIBED: Final = {
@@ -48,33 +44,19 @@ def document(surface: Surface) -> Any:  # noqa: ANN401  (JSON)
     return surface.client().simulate_get(DOCUMENT).json
 
 
-def operations(document: Any) -> Iterator[tuple[str, str, Any]]:  # noqa: ANN401  (JSON)
-    for path, methods in document["paths"].items():
-        for method, operation in methods.items():
-            yield method.upper(), path, operation
-
-
 def test_it_is_openapi_31(document: Any) -> None:  # noqa: ANN401  (JSON)
-    assert document["openapi"] == "3.1.0"
-    schemathesis.openapi.from_dict(document).validate()
+    require_openapi_31(document)
 
 
 def test_it_describes_the_reference_and_the_webhooks(document: Any) -> None:  # noqa: ANN401  (JSON)
-    described = {f"{method} {path}" for method, path, _ in operations(document)}
-    assert described == set(REFERENCE) | OURS
+    assert described(document) == set(REFERENCE) | OURS
 
 
 def test_every_route_is_described(
     surface: Surface,
     document: Any,  # noqa: ANN401  (JSON)
 ) -> None:
-    routed = {
-        (method.method, route.path)
-        for route in falcon.inspect.inspect_routes(surface.app())
-        for method in route.methods
-        if not method.internal and route.path not in NOT_DESCRIBED and method.method != "HEAD"
-    }
-    assert {(method, path) for method, path, _ in operations(document)} == routed
+    assert described(document) == routed(surface.app(), but=NOT_DESCRIBED)
 
 
 def test_the_page_shows_it(surface: Surface) -> None:

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import gevent
 import pytest
 import websocket
 from support.gateway import eventually, eventually_equal
+from support.phone_sockets import (
+    TIMEOUT_S,
+    code_of,
+    connect,
+    hear,
+    live,
+    refused,
+    say,
+    seen_by,
+    strict,
+)
 from support.trucopilot import HEADERS, ORG, OWNER, SECRET, Surface
 from support.websocket import serving
 
@@ -27,11 +36,8 @@ from signalbox.http.channel import ChannelLimits
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from support.trucopilot import FakeLiveLine
-
 pytestmark = pytest.mark.timeout(30)
 
-TIMEOUT_S: Final = 5.0
 WRONG: Final = "another-secret-456"
 QUERY: Final = f"?org_id={ORG}&secret_key={SECRET}"
 AUTH: Final = {"type": "auth", "org_id": ORG, "secret_key": SECRET}
@@ -63,58 +69,11 @@ def served(surface: Surface) -> Iterator[str]:
 
 
 @contextmanager
-def connect(url: str, headers: dict[str, str] | None = None) -> Iterator[websocket.WebSocket]:
-    """Open a socket and say nothing."""
-    peer = websocket.create_connection(url, header=headers or {}, timeout=TIMEOUT_S)
-    try:
-        yield peer
-    finally:
-        peer.shutdown()
-
-
-@contextmanager
 def connected(url: str, query: str = QUERY) -> Iterator[websocket.WebSocket]:
     """Connect as a phone that is known."""
     with connect(f"{url}{query}") as peer:
         assert hear(peer) == CONNECTED
         yield peer
-
-
-def say(peer: websocket.WebSocket, **frame: object) -> None:
-    peer.send(json.dumps(frame))
-
-
-def hear(peer: websocket.WebSocket) -> Any:  # noqa: ANN401  (JSON)
-    return json.loads(peer.recv())
-
-
-def code_of(peer: websocket.WebSocket) -> int:
-    """Return the code of the close that comes next."""
-    opcode, data = peer.recv_data()
-    assert opcode == websocket.ABNF.OPCODE_CLOSE, data
-    return int.from_bytes(data[:2])
-
-
-def live(surface: Surface, count: int = 1) -> FakeLiveLine:
-    eventually(lambda: len(surface.lines.lines) >= count)
-    line = surface.lines.lines[count - 1]
-    eventually(lambda: "ready" in line.said)
-    return line
-
-
-def refused(
-    url: str, query: str = "", headers: dict[str, str] | None = None
-) -> tuple[int, str, Any]:
-    """Be refused before the handshake; return status, Retry-After and body."""
-    with (
-        pytest.raises(websocket.WebSocketBadStatusException) as refusal,
-        connect(f"{url}{query}", headers),
-    ):
-        pytest.fail("was let in")
-    answer = refusal.value
-    assert "sec-websocket-accept" not in answer.resp_headers
-    retry_after = answer.resp_headers.get("retry-after", "")
-    return answer.status_code, retry_after, json.loads(answer.resp_body)
 
 
 @pytest.mark.parametrize("way", ["query", "header", "frame"])
@@ -161,7 +120,7 @@ def test_the_first_connection_claims_the_organisation(way: str) -> None:
 def test_nothing_is_claimed_by_what_can_t_be(query: str) -> None:
     surface = Surface(claimed=False)
     with served(surface) as url:
-        assert refused(url, query)[0] == 422
+        assert refused(f"{url}{query}")[0] == 422
     assert surface.orgs.secrets == {}
 
 
@@ -201,7 +160,7 @@ def test_a_lost_claim_is_401_and_no_handshake() -> None:
 
     surface.orgs.authenticate = too_slow  # type: ignore[method-assign]
     with served(surface) as url:
-        status, _, body = refused(url, QUERY)
+        status, _, body = refused(f"{url}{QUERY}")
     assert (status, body["code"]) == (401, "invalid_credentials")
 
 
@@ -221,7 +180,7 @@ def test_a_lost_claim_is_401_and_no_handshake() -> None:
 def test_who_is_refused_learns_it_before_the_handshake(
     surface: Surface, url: str, query: str, headers: dict[str, str], status: int, code: str
 ) -> None:
-    answer = refused(url, query, headers)
+    answer = refused(f"{url}{query}", headers)
     assert (answer[0], answer[2]["code"]) == (status, code)
     assert answer[2]["ok"] is False
     assert surface.lines.lines == []
@@ -232,7 +191,7 @@ def test_who_tried_too_often_is_told_when_to_come_again(
     surface: Surface, url: str, refusal: Exception
 ) -> None:
     surface.orgs.refuse = refusal
-    assert refused(url, QUERY)[:2] == (429, "297")
+    assert refused(f"{url}{QUERY}")[:2] == (429, "297")
     with connect(url) as peer:
         say(peer, **AUTH)
         assert code_of(peer) == 4429
@@ -240,7 +199,7 @@ def test_who_tried_too_often_is_told_when_to_come_again(
 
 def test_nobody_is_let_in_while_the_store_is_away(surface: Surface, url: str) -> None:
     surface.store.away = True
-    assert refused(url, QUERY)[:2] == (503, "3")
+    assert refused(f"{url}{QUERY}")[:2] == (503, "3")
     with connect(url) as peer:
         say(peer, **AUTH)
         assert code_of(peer) == 1013
@@ -355,7 +314,7 @@ def test_a_text_is_acknowledged_once_it_is_stored(surface: Surface, url: str) ->
         assert hear(peer) == {"type": "inbound_ack", "stored": 1}
         say(peer, type="inbound", message=TEXT)
         assert hear(peer) == {"type": "inbound_ack", "stored": 0}
-    (message,) = surface.messages.found[OWNER]
+    (message,) = surface.messages.found.values()
     assert (message.peer, message.text, message.sim_slot) == ("+15551112222", "hi", 0)
     assert message.phone_id == live(surface).phone_id
     assert surface.messages.asked_by == [message.phone_id] * 2
@@ -397,7 +356,7 @@ def test_what_can_t_be_stored_of_a_text_is_replaced(surface: Surface, url: str) 
         frame = json.dumps({"type": "inbound", "message": {**TEXT, "body": "x\0\ud800y"}})
         peer.send(frame)
         assert hear(peer) == {"type": "inbound_ack", "stored": 1}
-    assert surface.messages.found[OWNER][0].text == "x\ufffd\ufffdy"
+    assert surface.messages.found[OWNER, "1"].text == "x\ufffd\ufffdy"
 
 
 @pytest.mark.parametrize(
@@ -450,10 +409,10 @@ def test_the_phone_tells_what_became_of_a_text(
     queued(surface)
     with connected(url) as peer:
         say(peer, type="send_result", id=number, success=success, error="no credit")
-        eventually_equal(lambda: surface.messages.found[OWNER][0].status, status)
+        eventually_equal(lambda: surface.messages.found[OWNER, "1"].status, status)
         say(peer, type="ping")
         assert hear(peer) == {"type": "pong"}  # Nothing else is said about it.
-    (message,) = surface.messages.found[OWNER]
+    (message,) = surface.messages.found.values()
     assert message.error == ("" if success else "no credit")
     assert surface.messages.asked_by[-1] == live(surface).phone_id
 
@@ -555,48 +514,23 @@ def test_a_connection_that_is_cut_ends_too(surface: Surface, url: str) -> None:
         eventually_equal(lambda: line.lost, "closed")
 
 
-# Another library, in a process of its own: it does not get along with patched threads.
-STRICT: Final = """
-import json, sys
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
-seen = []
-try:
-    with connect(sys.argv[1]) as peer:
-        peer.send(json.dumps({"type": "ping"}))
-        try:
-            while True:
-                seen.append(json.loads(peer.recv(timeout=5)))
-        except ConnectionClosed:
-            seen.append([peer.close_code, peer.close_reason])
-except InvalidStatus as refusal:
-    seen.append([refusal.response.status_code, json.loads(refusal.response.body)["code"]])
-print(json.dumps(seen))
-"""
-
-
-def strict(url: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", STRICT, url], stdout=subprocess.PIPE, text=True)
-
-
 def test_a_client_that_judges_strictly_finds_no_fault(surface: Surface, url: str) -> None:
-    with strict(f"{url}{QUERY}") as client:
+    with strict(f"{url}{QUERY}", {"type": "ping"}) as client:
         line = live(surface)
         eventually(lambda: "heard" in line.said)
         line.line.push(HELLO)
         line.end(LineEnd.REPLACED)
-        seen, _ = client.communicate(timeout=TIMEOUT_S)
-    told = [CONNECTED, {"type": "pong"}, SEND_SMS, [4409, "replaced by a newer connection"]]
-    assert json.loads(seen) == told
+        end = [4409, "replaced by a newer connection"]
+        assert seen_by(client) == [CONNECTED, {"type": "pong"}, SEND_SMS, end]
     with strict(f"{url}?org_id={ORG}&secret_key={WRONG}") as client:
-        seen, _ = client.communicate(timeout=TIMEOUT_S)
-    assert json.loads(seen) == [[401, "invalid_credentials"]]
+        ((status, body),) = seen_by(client)
+        assert (status, body["code"]) == (401, "invalid_credentials")
 
 
 def test_a_lock_leaves_who_is_connected_alone(surface: Surface, url: str) -> None:
     with connected(url) as peer:
         surface.orgs.refuse = OrgIsLocked(300)
-        assert refused(url, QUERY)[0] == 429
+        assert refused(f"{url}{QUERY}")[0] == 429
         live(surface).line.push(HELLO)
         assert hear(peer) == SEND_SMS
 
@@ -607,7 +541,7 @@ def test_no_secret_is_ever_logged(
     with caplog.at_level("DEBUG"):
         with connected(url):
             live(surface)
-        refused(url, f"?org_id={ORG}&secret_key={WRONG}")
+        refused(f"{url}?org_id={ORG}&secret_key={WRONG}")
         with connect(url) as peer:
             say(peer, **AUTH)
             peer.send("x" * 70_000)

@@ -12,6 +12,7 @@ import pytest
 import websocket
 from support.gateway import eventually, eventually_equal
 from support.phone_gateway import PhoneGateway
+from support.phone_sockets import code_of, connect, hear, say
 
 from signalbox.actors.phone_messages import OutboundRequest
 from signalbox.domain.org import OrgLocked
@@ -34,14 +35,6 @@ TEXT: Final = {"address": "+15551112222", "body": "hi", "date": 1700000000000}
 def gateway(database_url: str) -> Iterator[PhoneGateway]:
     with PhoneGateway(database_url) as gateway:
         yield gateway
-
-
-def say(peer: websocket.WebSocket, **frame: object) -> None:
-    peer.send(json.dumps(frame))
-
-
-def hear(peer: websocket.WebSocket) -> Any:  # noqa: ANN401  (JSON)
-    return json.loads(peer.recv())
 
 
 def tell_sims(peer: websocket.WebSocket, *sims: object) -> None:
@@ -212,8 +205,12 @@ def test_a_phone_that_comes_back_takes_the_place_of_its_old_connection(
         tell_sims(new, SIM)
         opcode, data = old.recv_data()
         assert (opcode, int.from_bytes(data[:2])) == (websocket.ABNF.OPCODE_CLOSE, 4409)
-        shown = gateway.call("GET", f"/sims/{ORG}", headers=HEADERS)[1]
-        assert shown["online_devices"] == 1
+
+        def online() -> int:
+            found: int = gateway.call("GET", f"/sims/{ORG}", headers=HEADERS)[1]["online_devices"]
+            return found
+
+        eventually_equal(online, 1)  # The end of the old one is stored once its socket is closed.
 
 
 def test_a_phone_with_a_name_does_so_at_once(gateway: PhoneGateway) -> None:
@@ -349,11 +346,9 @@ def fail(gateway: PhoneGateway, way: str) -> int:
 
 def introduce(gateway: PhoneGateway, secret: str) -> int:
     """Show a secret in the first frame; return the code the socket is closed with."""
-    peer = websocket.create_connection(f"ws://{gateway.host}/websocket", timeout=10)
-    say(peer, type="auth", org_id=ORG, secret_key=secret)
-    _, data = peer.recv_data()
-    peer.shutdown()
-    return int.from_bytes(data[:2])
+    with connect(f"ws://{gateway.host}/websocket", timeout_s=10) as peer:
+        say(peer, type="auth", org_id=ORG, secret_key=secret)
+        return code_of(peer)
 
 
 def test_what_does_not_count(database_url: str) -> None:

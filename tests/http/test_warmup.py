@@ -59,11 +59,6 @@ def warmup(surface: Surface) -> FakeWarmup:
 
 
 @pytest.fixture
-def client(surface: Surface) -> falcon.testing.TestClient:
-    return surface.client()
-
-
-@pytest.fixture
 def configured(client: falcon.testing.TestClient) -> falcon.testing.TestClient:
     assert client.simulate_post(IP, json=BOTH).content == SUCCESS
     return client

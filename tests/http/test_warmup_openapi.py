@@ -1,11 +1,9 @@
 """The description of the warm-up's surface is whole, true and well-formed."""
 
-from collections.abc import Iterator
 from typing import Any
 
-import falcon.inspect
 import pytest
-import schemathesis
+from support.openapi import described, operations, require_openapi_31, routed
 from support.warmup import Surface
 
 DOCUMENT = "/warmup/openapi.json"
@@ -40,32 +38,19 @@ def document(surface: Surface) -> Any:  # noqa: ANN401  (JSON)
     return surface.client().simulate_get(DOCUMENT).json
 
 
-def operations(document: Any) -> Iterator[tuple[str, str, Any]]:  # noqa: ANN401  (JSON)
-    for path, methods in document["paths"].items():
-        for method, operation in methods.items():
-            yield method.upper(), path, operation
-
-
 def test_it_is_openapi_31(document: Any) -> None:  # noqa: ANN401  (JSON)
-    assert document["openapi"] == "3.1.0"
-    schemathesis.openapi.from_dict(document).validate()
+    require_openapi_31(document)
 
 
 def test_it_describes_the_reference_and_nothing_else(document: Any) -> None:  # noqa: ANN401  (JSON)
-    assert {f"{method} {path}" for method, path, _ in operations(document)} == set(REFERENCE)
+    assert described(document) == set(REFERENCE)
 
 
 def test_every_route_is_described(
     surface: Surface,
     document: Any,  # noqa: ANN401  (JSON)
 ) -> None:
-    routed = {
-        (method.method, route.path)
-        for route in falcon.inspect.inspect_routes(surface.app())
-        for method in route.methods
-        if not method.internal and route.path not in NOT_DESCRIBED
-    }
-    assert {(method, path) for method, path, _ in operations(document)} == routed
+    assert described(document) == routed(surface.app(), but=NOT_DESCRIBED)
 
 
 def test_a_key_is_asked_for_only_where_there_is_one(

@@ -9,9 +9,9 @@ import pytest
 from support.fuzzing import CHECKS, accepted, ask
 from support.warmup import BODY_OCTETS_MAX, Surface
 from support.warmup_admin import PREFIX, RAMP, STANDING, Admin, FakeReads
+from support.websocket import serving
 
 from signalbox.domain.warming import Warming
-from signalbox.http.worker import Handler, Limits, Server
 from signalbox.projections.warmup import IpRow
 
 if TYPE_CHECKING:
@@ -28,12 +28,8 @@ ALL_CHECKS: Final = f"{CHECKS},not_a_server_error"
 
 @contextmanager
 def served(app: falcon.App[Any, Any]) -> Iterator[str]:
-    server = Server(("127.0.0.1", 0), app, log=None, handler_class=Handler, limits=Limits())
-    server.start()
-    try:
+    with serving(app) as server:
         yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.stop(timeout=1)
 
 
 @pytest.fixture

@@ -322,6 +322,20 @@ def test_a_peer_that_has_gone_silent_is_dropped(served: Served) -> None:
     assert served.echo.closed_with == [Close.NO_CLOSE]
 
 
+def test_a_peer_that_owes_an_answer_is_quiet_before_it_is_dropped(served: Served) -> None:
+    with served.peer() as peer:
+        for _ in range(5):
+            assert peer.frame() == (PING, b"")
+            peer.send(frame(PONG, b""))
+        (channel,) = served.echo.channels
+        assert not channel.is_quiet
+        eventually(lambda: channel.is_quiet)
+        assert channel.is_open
+        peer.send(frame(PONG, b""))
+        eventually(lambda: not channel.is_quiet)
+        assert channel.is_open
+
+
 def test_dripping_a_frame_is_silence(served: Served) -> None:
     with served.peer() as peer:
         dripping = gevent.spawn(_drip, peer, frame(TEXT, b"x" * 1_000))

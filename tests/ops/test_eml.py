@@ -6,7 +6,8 @@ from email.policy import SMTP
 
 import pytest
 
-from signalbox.ops.eml import BadEml, id_of, item_of
+from signalbox.ops import eml
+from signalbox.ops.eml import BadEml, Item, id_of
 
 PLAIN = b"""Return-Path: <bounces@example.com>
 Received: from a by b; Sat, 21 Nov 2026 08:00:00 +0000
@@ -45,6 +46,16 @@ def test_the_header_fills_the_item_and_the_way_until_now_is_left_out() -> None:
     }
 
 
+def item_of(octets: bytes) -> Item:
+    item, _ = eml.item_of(octets)
+    return item
+
+
+def left_out(octets: bytes) -> list[str]:
+    _, words = eml.item_of(octets)
+    return words
+
+
 def composed() -> EmailMessage:
     mail = EmailMessage(policy=SMTP)
     mail["From"] = "a@example.com"
@@ -68,13 +79,13 @@ def test_every_other_part_is_an_attachment() -> None:
     mail.add_attachment(b"\0\1", maintype="application", subtype="pdf", filename="ü.pdf")
     mail.add_attachment(inner)
     mail.add_attachment("text,too", subtype="csv")
-    pdf, eml, csv = item_of(mail.as_bytes())["attachments"]
+    pdf, inside, csv = item_of(mail.as_bytes())["attachments"]
     assert (pdf["filename"], pdf["mime_type"]) == ("ü.pdf", "application/pdf")
     assert b64decode(pdf["storage_path"]) == b"\0\1"
-    assert eml["filename"] == "part-2.eml"
-    assert b"Subject: inside" in b64decode(eml["storage_path"])
+    assert inside["filename"] == "part-2.eml"
+    assert b"Subject: inside" in b64decode(inside["storage_path"])
     assert (csv["filename"], b64decode(csv["storage_path"])) == ("part-3.csv", b"text,too\r\n")
-    assert {one["fetch_mode"] for one in (pdf, eml, csv)} == {"base64"}
+    assert {one["fetch_mode"] for one in (pdf, inside, csv)} == {"base64"}
 
 
 def test_pictures_of_an_html_body_go_along() -> None:
@@ -84,6 +95,50 @@ def test_pictures_of_an_html_body_go_along() -> None:
     html.add_related(b"GIF89a", maintype="image", subtype="gif", cid="<1>")
     (picture,) = item_of(mail.as_bytes())["attachments"]
     assert picture["mime_type"] == "image/gif"
+
+
+def test_what_is_lost_of_the_text_is_told() -> None:
+    mail = composed()
+    html = mail.get_body(("html",))
+    assert html is not None
+    html.set_content('<p><img src="cid:img1"></p>', subtype="html")
+    html.add_related(b"PNG", maintype="image", subtype="png", cid="<img1>")
+    html.add_related(b"GIF", maintype="image", subtype="gif", cid="<nowhere>")
+    mail.add_attachment(b"%PDF", maintype="application", subtype="pdf", filename="a.pdf")
+    assert left_out(mail.as_bytes()) == [
+        "the plain text is left out: the HTML is sent alone",
+        "'part-1.png' becomes an attachment: the HTML loses it as 'cid:img1'",
+    ]
+
+
+@pytest.mark.parametrize("subtype", ["plain", "html"])
+def test_of_one_text_with_attachments_nothing_is_lost(subtype: str) -> None:
+    mail = EmailMessage(policy=SMTP)
+    mail["From"] = mail["To"] = "a@example.com"
+    mail.set_content("hello", subtype=subtype)
+    mail.add_attachment(b"%PDF", maintype="application", subtype="pdf", filename="a.pdf")
+    assert left_out(mail.as_bytes()) == []
+
+
+def test_a_mail_without_a_subject_gets_an_empty_one() -> None:
+    assert item_of(b"From: a@b.c\nTo: d@e.f\n\nhello")["subject"] == " "
+
+
+@pytest.mark.parametrize("sender", ["nonsense", "Ann <ann>", "<>"])
+def test_what_is_from_no_address_is_refused(sender: str) -> None:
+    with pytest.raises(BadEml, match="there is no address in its From"):
+        item_of(f"From: {sender}\nTo: d@e.f\n\nhello".encode())
+
+
+def test_an_address_that_the_library_stumbles_over_is_refused() -> None:
+    with pytest.raises(BadEml, match=r"can't be read|no address in its From"):
+        item_of(b"From: a@\nTo: d@e.f\n\nhello")
+
+
+def test_copies_alone_are_refused() -> None:
+    hidden = b"From: a@b.c\nTo: undisclosed-recipients:;\nBcc: d@e.f\n\nhello"
+    with pytest.raises(BadEml, match="nobody in To, where somebody has to be"):
+        item_of(hidden)
 
 
 def test_an_empty_file_and_an_unknown_charset_are_carried_along() -> None:

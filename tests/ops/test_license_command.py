@@ -46,6 +46,16 @@ def test_a_licence_is_signed_with_a_secret(
     assert printed.err == ""
 
 
+@pytest.mark.parametrize("day", ["nope", "2027-02-30", "20270101"])
+def test_a_day_that_is_none_is_refused_by_its_option(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], day: str
+) -> None:
+    monkeypatch.setenv("VENDOR_SECRET", SECRET)
+    assert make("--secret-env", "VENDOR_SECRET", valid_until=day) == 2
+    said = f"signalbox: --valid-until: expected a day like 2027-12-31, got {day!r}\n"
+    assert capsys.readouterr().err == said
+
+
 def test_a_new_key_is_written_beside_its_public_half_and_may_be_used_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

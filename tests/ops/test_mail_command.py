@@ -2,7 +2,10 @@
 
 import argparse
 import io
+import socket
+import threading
 from collections.abc import Iterator
+from email.message import EmailMessage
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import unquote
@@ -11,8 +14,10 @@ import pytest
 from support.mail_command import MAIL, TENANT, Mail, Proxy
 
 from signalbox.ops import mail_calls, mail_command
+from signalbox.ops.mail_client import TOKEN_HINT
 from signalbox.ops.main import main
 
+NO_TENANT = (404, {"detail": "Tenant 'acme' not found"})
 EML = b"From: a@example.com\nTo: b@example.com\nSubject: hello\n\nbody\n"
 
 
@@ -48,10 +53,6 @@ def test_every_command_does_something() -> None:
         ("tenants delete acme --yes", "DELETE /tenant/acme", None),
         ("tenants revoke-key acme", "DELETE /tenant/acme/api-key", None),
         ("accounts list acme", "GET /accounts?tenant_id=acme", None),
-        ("accounts add acme smtp1 --host h --port 587 --per-minute 20 --over-limit reject --tls",
-         "POST /account",
-         {"id": "smtp1", "tenant_id": "acme", "host": "h", "port": 587, "limit_per_minute": 20,
-          "limit_behavior": "reject", "use_tls": True}),
         ("accounts delete acme smtp1", "DELETE /account/smtp1?tenant_id=acme", None),
         ("messages list acme --history",
          "GET /messages?tenant_id=acme&active_only=false&include_history=true", None),
@@ -73,12 +74,13 @@ def test_every_command_does_something() -> None:
         ("status", "GET /status", None),
         ("command-log --tenant acme --since 2026-11-21T14:30Z --endpoint add --limit -1",
          "GET /command-log?tenant_id=acme&since_ts=1795271400&endpoint_filter=add&limit=-1", None),
+        ("command-log --limit 3", "GET /command-log?limit=3&newest=true", None),
     ],
 )  # fmt: skip
 def test_a_command_is_one_call(mail: Mail, line: str, call: str, body: object) -> None:
     mail.proxy.answers = {
         "GET /tenants": (200, {"ok": True, "tenants": [TENANT]}),
-        "GET /accounts": (200, {"ok": True, "accounts": []}),
+        "GET /accounts": (200, {"ok": True, "accounts": [{"id": "smtp1"}]}),
         "GET /messages": (200, {"ok": True, "messages": [MAIL]}),
         "GET /command-log": (200, {"ok": True, "commands": [], "total": 0}),
         "GET /status": (200, {"ok": True, "active": True}),
@@ -93,6 +95,56 @@ def test_a_command_is_one_call(mail: Mail, line: str, call: str, body: object) -
     assert mail(line)
     assert mail.asked == [(call, body)]
     assert mail.proxy.tokens == ["hush-token"]
+
+
+def test_an_account_is_set_and_its_tenant_looked_for(mail: Mail) -> None:
+    line = "accounts add acme smtp1 --host h --port 587 --per-minute 20 --over-limit reject --tls"
+    assert mail(line) == "signalbox: account set\n"
+    body = {
+        "id": "smtp1", "tenant_id": "acme", "host": "h", "port": 587, "limit_per_minute": 20,
+        "limit_behavior": "reject", "use_tls": True,
+    }  # fmt: skip
+    assert mail.asked == [("POST /account", body), ("GET /tenant/acme", None)]
+    mail.proxy.answers = {"GET /tenant/acme": NO_TENANT}
+    warned = "signalbox: there is no tenant 'acme' yet: nothing is sent before there is\n"
+    assert mail(line) == f"{warned}signalbox: account set\n"
+    assert warned in mail(f"{line} --json")
+    mail.proxy.answers = {"GET /tenant/acme": (403, {"detail": "Admin token required"})}
+    assert mail(line) == "signalbox: account set\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "call", "answer"),
+    [
+        ("accounts list acme", "GET /accounts", {"ok": True, "accounts": []}),
+        ("messages list acme", "GET /messages", {"ok": True, "messages": []}),
+        ("messages cleanup acme", "POST /commands/cleanup-messages", {"ok": True, "removed": 0}),
+    ],
+)
+def test_of_a_tenant_that_is_none_there_is_not_nothing(
+    mail: Mail, line: str, call: str, answer: object
+) -> None:
+    mail.proxy.answers = {call: (200, answer), "GET /tenant/acme": NO_TENANT}
+    assert mail.refusal(line) == "refused with 404: Tenant 'acme' not found"
+    mail.proxy.answers = {call: (200, answer), "GET /tenant/acme": (200, TENANT)}
+    assert mail(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "suspended", "said"),
+    [
+        ("suspend acme --batch B9", ["B1", "B9"], "B1, B9; mails that wait in batch B9: 6"),
+        ("suspend acme", ["*"], "everything; mails that wait in all, held or not: 6"),
+        ("activate acme", [], "nothing; mails that wait in all, held or not: 6"),
+    ],
+)
+def test_how_many_mails_wait_is_said_with_where(
+    mail: Mail, line: str, suspended: list[str], said: str
+) -> None:
+    answer = {"suspended_batches": suspended, "pending_messages": 6}
+    command, _, _ = line.partition(" ")
+    mail.proxy.answers = {f"POST /commands/{command}": (200, answer)}
+    assert mail(line) == f"signalbox: suspended: {said}\n"
 
 
 def test_a_new_tenant_is_configured_and_its_key_shown_alone(
@@ -145,7 +197,7 @@ def test_passwords_come_from_variables(
         " --imap-user i --imap-password-env IMAP_PASSWORD --pec --dkim-key",
         str(tmp_path / "key.pem"),
     )
-    (_, body) = mail.asked[-1]
+    (_, body), _ = mail.asked
     assert (body["password"], body["imap_password"]) == ("hush-smtp", "hush-imap")
     assert (body["dkim_private_key"], body["is_pec_account"]) == ("a key", True)
     mail("instance set --imap-user i --imap-password-env IMAP_PASSWORD")
@@ -156,7 +208,7 @@ def test_passwords_are_asked_for_at_a_terminal(mail: Mail, monkeypatch: pytest.M
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr("getpass.getpass", lambda prompt: f"asked with {prompt}")
     mail("accounts add acme smtp1 --host h --port 25 --user u")
-    assert mail.asked[-1][1]["password"] == "asked with password of u: "
+    assert mail.asked[0][1]["password"] == "asked with password of u: "
 
 
 @pytest.mark.parametrize(
@@ -169,6 +221,14 @@ def test_passwords_are_asked_for_at_a_terminal(mail: Mail, monkeypatch: pytest.M
         ("tenants update acme --large-files-mb 1", "need --large-files"),
         ("command-log --until yesterday", "expected Unix seconds or a time"),
         ("send none.eml --tenant acme --account a", "none.eml: No such file or directory"),
+        ("tenants add acme --base-url nonsense", "--base-url: expected an http or https URL"),
+        ("tenants update acme --base-url http://h:99999", "--base-url: no such host or port"),
+        ("accounts add acme a --host h --port 99999", "--port: expected 1 to 65535, got 99999"),
+        ("accounts add acme a --host h --port 25 --imap-port 0", "--imap-port: expected 1 to"),
+        ("instance set --imap-port 65536", "--imap-port: expected 1 to 65535, got 65536"),
+        ("messages cleanup acme --older-than-s -1", "--older-than-s: expected 0 or more, got -1"),
+        ("tenants update acme", "nothing to change was given"),
+        ("instance set", "nothing to change was given"),
     ],
 )
 def test_what_can_not_be_asked_for_is_told_before_anybody_is_asked(
@@ -207,6 +267,53 @@ def test_a_file_is_sent_as_an_item(mail: Mail, tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_what_is_left_out_of_a_mail_is_told(mail: Mail, tmp_path: Path) -> None:
+    both = EmailMessage()
+    both["From"] = both["To"] = "a@example.com"
+    both.set_content("plain")
+    both.add_alternative("<p>rich</p>", subtype="html")
+    (tmp_path / "both.eml").write_bytes(both.as_bytes())
+    mail.proxy.answers = {"POST /commands/add-messages": (200, {"queued": 1, "rejected": []})}
+    options = ("--tenant", "acme", "--account", "smtp1", "--id", "m-1")
+    warned = "signalbox: the plain text is left out: the HTML is sent alone\n"
+    printed = mail("send", str(tmp_path / "both.eml"), *options)
+    assert printed == f"m-1\n{warned}signalbox: queued\n"
+    assert warned in mail("send", str(tmp_path / "both.eml"), *options, "--json")
+
+
+def test_a_mail_of_no_tenant_is_refused_as_that(mail: Mail, tmp_path: Path) -> None:
+    (tmp_path / "one.eml").write_bytes(EML)
+    rejected = [{"id": "m-1", "reason": "account not found for tenant"}]
+    refused = (400, {"detail": {"error": None, "rejected": rejected}})
+    mail.proxy.answers = {"POST /commands/add-messages": refused, "GET /tenant/acme": NO_TENANT}
+    line = ("send", str(tmp_path / "one.eml"), "--tenant", "acme", "--account", "smtp1")
+    assert mail.refusal(*line) == "refused with 404: Tenant 'acme' not found"
+    mail.proxy.answers["GET /tenant/acme"] = (200, TENANT)
+    assert mail.refusal(*line).endswith("m-1: account not found for tenant")
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+def test_who_hangs_up_on_a_large_mail_may_find_it_too_large(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], *, is_large: bool
+) -> None:
+    (tmp_path / "one.eml").write_bytes(EML + b"x" * (20_000_000 if is_large else 1))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=_hang_up, args=(server,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        line = ("send", str(tmp_path / "one.eml"), "--tenant", "a", "--account", "b", "--url", url)
+        assert main(["mail", *line]) == 2
+    said = capsys.readouterr().err
+    assert ("perhaps 20.0 MB are more than [mail] body_bytes_max" in said) is is_large
+    assert len(said.splitlines()) == 1
+
+
+def _hang_up(server: socket.socket) -> None:
+    """Read the beginning of a call, and close."""
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(1_000)
+
+
 @pytest.mark.parametrize(
     ("status", "answer"),
     [
@@ -228,6 +335,8 @@ def test_a_mail_that_is_not_queued_is_a_refusal(
     ("status", "answer", "said"),
     [
         (401, {"detail": "Admin token required"}, "refused with 401: Admin token required"),
+        (401, {"detail": "Invalid or missing API token"},
+         f"refused with 401: Invalid or missing API token {TOKEN_HINT}"),
         (404, {"detail": "Tenant 'ghost' not found"}, "refused with 404: Tenant 'ghost' not found"),
         (422, {"detail": [{"type": "missing", "loc": ["body", "id"], "msg": "Field required"}]},
          "refused with 422: id: Field required"),

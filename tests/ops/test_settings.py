@@ -456,7 +456,7 @@ def test_groupings_are_configured(tmp_path: Path) -> None:
     ("text", "message"),
     [
         (GROUPING * 2, "groupings[1].name: &house is given twice"),
-        (GROUPING.replace("&", ""), "line 2: groupings[0].name: "),
+        (GROUPING.replace("&", ""), "line 2: groupings[0].name: expected a name like &gmail"),
         (GROUPING.replace('"example.com"', ""), "groupings[0].name: &house has neither domains"),
         (GROUPING.replace("example.com", "a b"), "line 3: groupings[0].domains: "),
         (GROUPING + 'mx = ["mx..example"]', "line 4: groupings[0].mx: "),

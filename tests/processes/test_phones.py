@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.gateway import eventually
-from support.phones import SECRET, Account, Org, hear, hear_end, hears_nothing, invite, say
+from support.phone_sockets import hear, say
+from support.phones import SECRET, Account, Org, hear_end, hears_nothing, invite
 from support.processes import Installation, free_port, kill
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def test_a_text_goes_through_a_phone_of_an_account_and_one_comes_back(account: A
             "to": "+15551234567",
             "message": "Grüße",
         }
-        say(phone, {"type": "sms_status", "sms_id": message_id, "status": "delivered"})
+        say(phone, type="sms_status", sms_id=message_id, status="delivered")
         eventually(lambda: account.status(message_id) == "delivered")
         assert account.is_online(device)
         body = {
@@ -93,10 +94,10 @@ def test_a_text_goes_through_a_phone_of_an_org_and_one_comes_back(org: Org) -> N
             "body": "hello",
             "sim": "+15550001111",
         }
-        say(phone, {"type": "send_result", "id": number, "success": True})
+        say(phone, type="send_result", id=number, success=True)
         eventually(lambda: org.messages()[0]["status"] == "sent")
         inbound = {"address": "+1999000111", "body": "hi", "date": 1_700_000_000_000, "sim_slot": 0}
-        say(phone, {"type": "inbound", "message": inbound})
+        say(phone, type="inbound", message=inbound)
         assert hear(phone) == {"type": "inbound_ack", "stored": 1}
     assert [one["direction"] for one in org.messages()] == ["out", "in"]
 
@@ -143,7 +144,7 @@ def test_a_text_pushed_before_a_crash_is_pushed_once_more_and_counted_once(
     installation.wait_until_ready()
     with account.phone(device) as phone:
         assert hear(phone)["sms_id"] == message_id
-        say(phone, {"type": "sms_status", "sms_id": message_id, "status": "sent"})
+        say(phone, type="sms_status", sms_id=message_id, status="sent")
         eventually(lambda: account.status(message_id) == "sent")
         assert hears_nothing(phone)
     with account.phone(device) as phone:  # Confirmed by now: it is not pushed again.
@@ -195,7 +196,7 @@ def test_texts_for_phones_survive_a_killed_relay_and_projector(
         while len(heard) < len(message_ids):
             sms_id = hear(phone)["sms_id"]
             heard[sms_id] += 1
-            say(phone, {"type": "sms_status", "sms_id": sms_id, "status": "sent"})
+            say(phone, type="sms_status", sms_id=sms_id, status="sent")
     assert heard == Counter(message_ids)
     for command in ("relay", "projector"):
         installation.start(command)
@@ -244,6 +245,24 @@ def test_the_phone_command_says_in_one_line_that_it_is_refused(
         output, _ = process.communicate(timeout=30)
     assert process.returncode == 2
     assert re.fullmatch(r"(phone: connected .*\n)?signalbox: phone: refused with 4401.*\n", output)
+
+
+def test_the_phone_command_leaves_a_locked_org_alone_for_a_minute(
+    installation: Installation, org: Org
+) -> None:
+    with org.phone():
+        pass
+    stranger = Org(installation.port, org.id, "not-the-secret-of-the-org")
+    statuses = [stranger.call("GET", f"/messages/{org.id}")[0] for _ in range(12)]
+    assert (statuses[0], statuses[-1]) == (401, 429)
+    arguments = ["--surface", "trucopilot", "--org", org.id]
+    with _command(installation, org.secret, *arguments) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("phone: connected to ")
+        said = process.stdout.readline()
+    assert said == (
+        "phone: not connected: 4429 too many failed attempts, locked for now; again in 60 s\n"
+    )
 
 
 def _phone_command(

@@ -1,6 +1,6 @@
 """The log of commands: one row a call, nothing secret in it."""
 
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from support.histories import T0_S, rows_of
@@ -22,7 +22,7 @@ from signalbox.domain.tenant import (
 )
 from signalbox.domain.tenant_config import ClientAuth, LargeFiles, TenantConfig
 from signalbox.eventstore.log import EventLog
-from signalbox.projections.command_log import CommandRow
+from signalbox.projections.command_log import CommandQuery, CommandRow
 
 SECRET: Final = Sealed("c2VjcmV0")
 ACCOUNT: Final = MailAccount(
@@ -132,6 +132,26 @@ def test_deleting_and_cleaning_up_name_the_mails(told: Told) -> None:
     assert (deleted.command, cleaned.command) == ("deleteMessages", "cleanupMessages")
     assert deleted.payload == {"tenant_id": ACME, "ids": ["a", "b"]}
     assert cleaned.payload == {"tenant_id": ACME, "ids": ["c"]}
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ({"limit": 2}, "suspend addMessages"),
+        ({"limit": 1, "name_part": "add"}, "addMessages"),
+        ({"limit": 2, "name_part": "add"}, "addMessages addMessages"),
+        ({"limit": 3}, "addMessages suspend addMessages"),
+        ({"limit": 9}, "addMessages suspend addMessages"),
+    ],
+)
+def test_the_newest_commands_are_behind_the_next_older_one(
+    told: Told, query: dict[str, Any], names: str
+) -> None:
+    told.mail("p", queued(client_id="p"), request_id="r")
+    told.tenant(DispatchSuspended("b"), request_id="s")
+    told.mail("q", queued(client_id="q"), request_id="t")
+    after_id = told.models.older_command(CommandQuery(**query))
+    assert told.names(after_id=after_id, **query) == names
 
 
 def test_mails_that_go_with_their_account_are_no_command(told: Told) -> None:

@@ -17,8 +17,12 @@ from typing import TYPE_CHECKING, Final
 
 import gevent
 
+from signalbox.actors.transports import imap
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pytest
 
 DOVECOT: Final = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 MISSING: Final = "needs an IMAP server: apt-get install dovecot-imapd"
@@ -115,6 +119,16 @@ class Dovecot:
     def inbox(self) -> Inbox:
         """Return a mailbox that nobody has used."""
         return Inbox(self, f"bounces{next(self._numbers)}@example.com")
+
+
+def give_one_uidvalidity(monkeypatch: pytest.MonkeyPatch, uidvalidity: int) -> None:
+    """Let the mailboxes of all servers have the same UIDVALIDITY."""
+    number = imap.Mailbox._number  # noqa: SLF001  what the server says
+
+    def told(mailbox: imap.Mailbox, name: str) -> int:
+        return uidvalidity if name == "UIDVALIDITY" else number(mailbox, name)
+
+    monkeypatch.setattr(imap.Mailbox, "_number", told)
 
 
 @contextmanager

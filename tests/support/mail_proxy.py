@@ -258,6 +258,11 @@ class FakeMails:
         behind = [row for row in self.commands if row.id > query.after_id]
         return behind[: query.limit]
 
+    def older_command(self, query: CommandQuery) -> int:
+        self._store.require()
+        assert query.limit
+        return next((row.id for row in self.commands[: -query.limit][::-1]), 0)
+
     def run_now(self, tenant_id: str | None) -> None:
         """Send everything that waits and is not suspended, and report it."""
         self.run.append(tenant_id)

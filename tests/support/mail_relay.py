@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import gevent
 import gevent.lock
-import psycopg
 from gevent.event import Event as Flag
-from psycopg import sql
 
 from signalbox.actors.mail_calls import ClientCalls
 from signalbox.actors.mail_instance import INSTANCE_EVENTS, MailInstance
@@ -34,7 +32,6 @@ from signalbox.ops.holders import Holders
 from signalbox.ops.mail_reads import MailReads
 from signalbox.projections.mail_readers import MailModels
 from signalbox.projections.models import PROJECTIONS
-from signalbox.projections.projection import SCHEMA
 from signalbox.projections.projector import Projector
 
 if TYPE_CHECKING:
@@ -51,14 +48,6 @@ LOOPBACK: Final = ("127.0.0.0/8",)
 ACCOUNT: Final = MailAccount(account_id="smtp1", host="mail.example.com", port=25)
 HASTY: Final = Rhythm(interval_s=300.0, soon_s=0.1, gap_s=0.01, pause_s_max=0.2)
 LOOK_S: Final = 0.02
-
-
-def forget_read_models(database_url: str) -> None:
-    """Drop the read models that a database may have from another log."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(SCHEMA))
-        )
 
 
 class MailRelay:
@@ -85,6 +74,7 @@ class MailRelay:
         self._ending = False
         self.shows_news = Flag()
         self.shows_news.set()
+        assert self._projector.prepare()
         self._projecting = gevent.spawn(self._project)
         models = MailModels(log)
         self.reads = MailReads(models, lambda: 0, 1.0)
@@ -173,7 +163,6 @@ class MailRelay:
                 self.reports.news(row)
 
     def _project(self) -> None:
-        assert self._projector.prepare()
         while not self._ending:
             self.shows_news.wait()
             if self._projector.advance().caught_up:

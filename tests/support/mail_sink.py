@@ -19,24 +19,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import ssl
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.policy import SMTPUTF8
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+from support.peers import CountingPeer, count_for_parent
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
 Tls = Literal["", "implicit", "starttls"]
-STOP_TIMEOUT_S: Final = 5.0
-_SETPRIV: Final = shutil.which("setpriv")
-_LEASH: Final = (_SETPRIV, "--pdeathsig", "KILL") if _SETPRIV else ()
 HANG: Final = "hang"
 
 
@@ -59,8 +56,8 @@ class Mail:
         return cast("EmailMessage", message_from_bytes(self.data, policy=SMTPUTF8))
 
 
-class MailSink:
-    """The process, from `with` to its end; without `keep` it only counts."""
+class MailSink(CountingPeer):
+    """The process; without `keep` it only counts."""
 
     def __init__(  # noqa: PLR0913  what servers differ in
         self,
@@ -74,11 +71,10 @@ class MailSink:
         host: str = "127.0.0.1",
     ) -> None:
         self.host = host
-        self.port = 0
         self._folder = tempfile.TemporaryDirectory(prefix="mail-sink-")
         self._kept = Path(self._folder.name) / "mails"
         self._kept.touch()
-        self._configuration = {
+        configuration = {
             "host": host,
             "tls": tls,
             "certificate": [str(path) for path in certificate or ()],
@@ -87,19 +83,10 @@ class MailSink:
             "size_max": size_max,
             "kept": str(self._kept) if keep else "",
         }
+        super().__init__(__name__, json.dumps(configuration))
 
-    def __enter__(self) -> Self:
-        command = [*_LEASH, sys.executable, __file__, json.dumps(self._configuration)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE)
-        self.port = int(self._line())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait(STOP_TIMEOUT_S)
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            pipe.close()
+    def __exit__(self, *exception: object) -> None:
+        super().__exit__(*exception)
         self._folder.cleanup()
 
     @property
@@ -107,18 +94,6 @@ class MailSink:
         """All mails that were accepted, in their order."""
         lines = self._kept.read_text(encoding="utf-8").split("\n")[:-1]
         return [_mail(json.loads(line)) for line in lines]
-
-    @property
-    def count(self) -> int:
-        """How many mails were accepted."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"\n")
-        self._process.stdin.flush()
-        return int(self._line())
-
-    def _line(self) -> bytes:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline()
 
 
 def _mail(kept: dict[str, Any]) -> Mail:
@@ -217,9 +192,7 @@ async def _serve(configuration: dict[str, Any]) -> None:
         ssl=implicit,
         backlog=512,
     )
-    print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201  it is the output
-    while await asyncio.to_thread(sys.stdin.readline):
-        print(handler.count, flush=True)  # noqa: T201  same
+    await count_for_parent(server, lambda: handler.count)
 
 
 def _context(configuration: dict[str, Any]) -> ssl.SSLContext | None:

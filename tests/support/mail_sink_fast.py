@@ -11,16 +11,11 @@ As a program it is the server itself.
 from __future__ import annotations
 
 import asyncio
-import shutil
-import subprocess
-import sys
-from typing import Final, Self, cast
+from typing import Final, cast
 
+from support.peers import CountingPeer, count_for_parent
 from typing_extensions import override
 
-STOP_TIMEOUT_S: Final = 5.0
-_SETPRIV: Final = shutil.which("setpriv")
-_LEASH: Final = (_SETPRIV, "--pdeathsig", "KILL") if _SETPRIV else ()
 _REPLIES: Final = {
     b"EHLO": b"250 sink\r\n",
     b"HELO": b"250 sink\r\n",
@@ -34,36 +29,11 @@ _REPLIES: Final = {
 _END: Final = b"\r\n.\r\n"
 
 
-class FastMailSink:
-    """The process, from `with` to its end."""
+class FastMailSink(CountingPeer):
+    """The process."""
 
     def __init__(self) -> None:
-        self.port = 0
-
-    def __enter__(self) -> Self:
-        command = [*_LEASH, sys.executable, __file__]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE)
-        self.port = int(self._line())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait(STOP_TIMEOUT_S)
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            pipe.close()
-
-    @property
-    def count(self) -> int:
-        """How many mails were taken."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"\n")
-        self._process.stdin.flush()
-        return int(self._line())
-
-    def _line(self) -> bytes:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline()
+        super().__init__(__name__)
 
 
 class _Server:
@@ -111,9 +81,7 @@ async def _serve() -> None:
     server = _Server()
     loop = asyncio.get_running_loop()
     listening = await loop.create_server(lambda: _Connection(server), "127.0.0.1", 0, backlog=512)
-    print(listening.sockets[0].getsockname()[1], flush=True)  # noqa: T201  it is the output
-    while await asyncio.to_thread(sys.stdin.readline):
-        print(server.count, flush=True)  # noqa: T201  same
+    await count_for_parent(listening, lambda: server.count)
 
 
 if __name__ == "__main__":

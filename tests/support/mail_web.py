@@ -7,32 +7,25 @@ with Web(database_url) as web:
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-import gevent
-from gevent.event import Event
 from support.described import DescribedClient
-from support.gateway import LOOK_S
 
-from signalbox.eventstore.follower import Follower
 from signalbox.eventstore.journal import Journal
 from signalbox.eventstore.log import EventLog
 from signalbox.http.app import create_app
 from signalbox.http.mail_proxy.openapi import document
 from signalbox.ops.mail import Mail
 from signalbox.ops.mail_sections import Mail as MailSection
+from signalbox.ops.parts import follow
 from signalbox.ops.settings import Settings
-from signalbox.projections.models import PROJECTIONS
-from signalbox.projections.projector import Projector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
 
     import falcon.testing
-    from psycopg.rows import TupleRow
 
 SECRET_KEY: Final = "a secret key for tests, long enough"
 TOKEN: Final = "the admin's token"
@@ -51,14 +44,8 @@ class Web:
         self.journal = Journal(self.log)
         self._closing.callback(self.journal.close)
         self.mail = Mail(settings, self.log, self.journal)
-        topics = {topic: tell for topics, tell in self.mail.told for topic in topics}
-
-        def follow(rows: list[TupleRow]) -> None:
-            for row in rows:
-                topics[row[3]](row)
-
         self.signals: list[frozenset[str]] = []
-        follower = Follower(self.log, tuple(topics), follow, self.signals.append)
+        follower = follow(self.log, self.mail.told, self.signals.append)
         self._closing.callback(follower.close)
         assert follower.listening.wait(TIMEOUT_S)
         surface = self.mail.surface(lambda: max(self.journal.last_position, follower.position))
@@ -90,23 +77,3 @@ class Web:
         account = {"id": "smtp1", "tenant_id": tenant_id, "host": "127.0.0.1", "port": 25}
         assert self.call("POST", "/account", account).status_code == 200
         return {"X-API-Token": made.json["api_key"]}
-
-
-@contextmanager
-def projecting(database_url: str) -> Iterator[None]:
-    """Keep the read models up to date."""
-    log = EventLog(database_url, SECRET_KEY)
-    projector = Projector(log, PROJECTIONS)
-    projector.prepare()
-    ends = Event()
-
-    def project() -> None:
-        while not ends.wait(LOOK_S):
-            projector.advance()
-
-    greenlet = gevent.spawn(project)
-    yield
-    ends.set()
-    greenlet.get()  # Killed in the middle of a query it would break the connection.
-    projector.close()
-    log.close()

@@ -13,30 +13,27 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import gevent
 import msgspec
-import websocket
-from support.gateway import eventually
+from support.phone_sockets import connect, hear
+from support.projecting import projecting
 from support.websocket import serving
 
 from signalbox.actors.passwords import Passwords
-from signalbox.eventstore.follower import Follower
 from signalbox.eventstore.journal import Journal
 from signalbox.eventstore.log import EventLog
 from signalbox.http.app import create_app
 from signalbox.http.body import BodyReader
+from signalbox.ops.parts import follow
 from signalbox.ops.phone_sections import Trucopilot
 from signalbox.ops.phones import Phones
-from signalbox.ops.projector import ProjectorProcess
 from signalbox.ops.reads import PhoneReads
 from signalbox.ops.settings import Settings
-from signalbox.projections.models import PROJECTIONS
 from signalbox.projections.readers import ReadModels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from psycopg.rows import TupleRow
+    import websocket
 
 SECRET_KEY: Final = "a secret key for tests, long enough"
 TIMEOUT_S: Final = 10.0
@@ -87,12 +84,9 @@ class PhoneGateway:
     def phone(self, org_id: str, secret: str, query: str = "") -> Iterator[websocket.WebSocket]:
         """Connect a phone, up to its greeting."""
         url = f"ws://{self.host}/websocket?org_id={org_id}&secret_key={secret}{query}"
-        peer = websocket.create_connection(url, timeout=TIMEOUT_S)
-        try:
-            assert json.loads(peer.recv()) == {"type": "connected", "org_id": org_id}
+        with connect(url, timeout_s=TIMEOUT_S) as peer:
+            assert hear(peer) == {"type": "connected", "org_id": org_id}
             yield peer
-        finally:
-            peer.shutdown()
 
     def _open(self, closing: ExitStack) -> None:
         self.log = EventLog(self._url, SECRET_KEY)
@@ -103,18 +97,12 @@ class PhoneGateway:
         closing.callback(passwords.close)
         read_models = ReadModels(self.log)
         self.phones = Phones(self._settings, self.log, self.journal, read_models, passwords)
-        by_topic = {topic: tell for topics, tell in self.phones.told for topic in topics}
-
-        def handle(rows: list[TupleRow]) -> None:
-            for row in rows:
-                by_topic[row[3]](row)
-
-        follower = Follower(self.log, tuple(by_topic), handle, self.phones.lines.work_waits)
+        follower = follow(self.log, self.phones.told, self.phones.lines.work_waits)
         closing.callback(follower.close)
         closing.callback(self.phones.close)
         assert follower.listening.wait(TIMEOUT_S)
         if self._projects:
-            self._project(closing)
+            closing.enter_context(projecting(self._url))
 
         def seen() -> int:
             return max(self.journal.last_position, follower.position)
@@ -124,10 +112,3 @@ class PhoneGateway:
         app = create_app(surface.routes(alone=True), {}, shapes=[surface.guard(alone=True)])
         server = closing.enter_context(serving(app))
         self.host = f"127.0.0.1:{server.server_port}"
-
-    def _project(self, closing: ExitStack) -> None:
-        projector = ProjectorProcess(self.log, PROJECTIONS, 1_000)
-        running = gevent.spawn(projector.run)
-        closing.callback(running.join, TIMEOUT_S)
-        closing.callback(projector.stop)
-        eventually(lambda: projector.is_current)

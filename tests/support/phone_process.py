@@ -60,6 +60,7 @@ class FakePhone:
     pushed: list[PushedSms] = field(default_factory=list)
     ended: list[LineEnd] = field(default_factory=list)
     answers: Callable[[PushedSms], object] | None = None
+    is_quiet: bool = False
     _live: LiveLine | None = None
 
     def push(self, sms: PushedSms) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import gevent
 import websocket
+from support.phone_sockets import connect, hear, say
 from support.processes import Client
 
 if TYPE_CHECKING:
@@ -83,12 +83,9 @@ class Account:
     def phone(self, device_id: str, port: int | None = None) -> Iterator[websocket.WebSocket]:
         """Connect a device, authenticated by its first message."""
         url = f"ws://127.0.0.1:{port or self.port}/api/v1/ws/device/{device_id}"
-        socket = websocket.create_connection(url, timeout=FRAME_TIMEOUT_S)
-        try:
-            socket.send(json.dumps({"type": "auth", "api_key": self.key}))
+        with connect(url, timeout_s=FRAME_TIMEOUT_S) as socket:
+            say(socket, type="auth", api_key=self.key)
             yield socket
-        finally:
-            socket.shutdown()
 
 
 class Org:
@@ -125,25 +122,13 @@ class Org:
     ) -> Iterator[websocket.WebSocket]:
         """Connect a phone, and tell its SIMs if there are any."""
         url = f"ws://127.0.0.1:{port or self.port}/websocket"
-        socket = websocket.create_connection(url, timeout=FRAME_TIMEOUT_S)
-        try:
-            auth = {"type": "auth", "org_id": self.id, "secret_key": self.secret}
-            socket.send(json.dumps(auth))
+        with connect(url, timeout_s=FRAME_TIMEOUT_S) as socket:
+            say(socket, type="auth", org_id=self.id, secret_key=self.secret)
             assert hear(socket) == {"type": "connected", "org_id": self.id}
             if sims:
-                socket.send(json.dumps({"type": "sims", "sims": sims}))
+                say(socket, type="sims", sims=sims)
                 assert hear(socket) == {"type": "sims_ack", "count": len(sims)}
             yield socket
-        finally:
-            socket.shutdown()
-
-
-def hear(socket: websocket.WebSocket) -> dict[str, Any]:
-    """Return the next frame; it must be one of text."""
-    opcode, data = socket.recv_data()
-    assert opcode == websocket.ABNF.OPCODE_TEXT, (opcode, data)
-    frame: dict[str, Any] = json.loads(data)
-    return frame
 
 
 def hears_nothing(socket: websocket.WebSocket, for_s: float = 1.5) -> bool:
@@ -160,11 +145,6 @@ def hear_end(socket: websocket.WebSocket) -> int:
         opcode, data = socket.recv_data()
         if opcode == websocket.ABNF.OPCODE_CLOSE:
             return int.from_bytes(data[:2])
-
-
-def say(socket: websocket.WebSocket, frame: dict[str, Any]) -> None:
-    """Send a frame."""
-    socket.send(json.dumps(frame))
 
 
 def expect(status: int, answer: tuple[int, Any]) -> Any:  # noqa: ANN401

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
+
+from support.peers import LEASH
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,9 +29,6 @@ STRANGER: Final = (
     " SignedHeaders=host, Signature=x"
 )
 _PORT: Final = re.compile(r"Running on http://127\.0\.0\.1:(\d+)")
-_SETPRIV: Final = shutil.which("setpriv")
-# A peer must not outlive a test run that was itself killed.
-_LEASH: Final = (_SETPRIV, "--pdeathsig", "KILL") if _SETPRIV else ()
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class S3Peer:
         self._log = folder / "moto.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*_LEASH, sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
+                [*LEASH, sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
                 env={**os.environ, "MOTO_IAM_LOAD_MANAGED_POLICIES": "false"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

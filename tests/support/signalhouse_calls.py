@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from support.signalhouse import EMAIL, PASSWORD
+from support.signalhouse_accounts import INVITE
+
 if TYPE_CHECKING:
     import falcon.testing
     from support.signalhouse import Headers
@@ -24,6 +27,14 @@ INBOUND: Final = {
     "message": "Inbound SMS content",
     "timestamp": "2026-04-20T14:30:00Z",
 }
+LOG_IN: Final = {"email": EMAIL, "password": PASSWORD}
+REGISTER: Final = {
+    "email": "new@example.com",
+    "password": PASSWORD,
+    "name": "Your Name",
+    "invite_code": INVITE,
+}
+UNKNOWN_ID: Final = f"msg_{'0' * 32}"
 
 Call = Callable[..., Any]
 

@@ -19,16 +19,17 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import websocket
 from support.phone_accounts import CountingPasswords
+from support.phone_sockets import TIMEOUT_S, code_of, hear, say
 from support.websocket import serving
 
 from signalbox.actors.invites import Invites
 from signalbox.actors.phone_directory import PhoneDirectory
-from signalbox.eventstore.follower import Follower
 from signalbox.eventstore.journal import Journal
 from signalbox.eventstore.log import EventLog
 from signalbox.eventstore.mapper import utc_now
 from signalbox.http.app import create_app
 from signalbox.http.body import BodyReader
+from signalbox.ops.parts import follow
 from signalbox.ops.phones import Phones
 from signalbox.ops.reads import PhoneReads
 from signalbox.ops.settings import Settings
@@ -38,12 +39,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-    from psycopg.rows import TupleRow
-
 SECRET_KEY: Final = "a secret key for tests, long enough"
 PASSWORD: Final = "a strong password"
 BODY_OCTETS_MAX: Final = 1_048_576
-TIMEOUT_S: Final = 5.0
 READ_WAIT_S: Final = 3.0
 _emails = count(1)
 
@@ -67,17 +65,15 @@ class Phone:
 
     def say(self, **frame: object) -> None:
         """Send a frame."""
-        self._socket.send(json.dumps(frame))
+        say(self._socket, **frame)
 
     def hear(self) -> Any:  # noqa: ANN401  (JSON)
         """Return the next frame."""
-        return json.loads(self._socket.recv())
+        return hear(self._socket)
 
     def closed_with(self) -> int:
         """Return the code of the close that comes next."""
-        opcode, data = self._socket.recv_data()
-        assert opcode == websocket.ABNF.OPCODE_CLOSE, data
-        return int.from_bytes(data[:2])
+        return code_of(self._socket)
 
     def hang_up(self) -> None:
         """Be gone, without a word."""
@@ -97,13 +93,7 @@ class Web:
         models = ReadModels(self.log)
         self.phones = Phones(settings, self.log, self.journal, models, CountingPasswords())
         self.invites = Invites(PhoneDirectory(self.log, self.journal), utc_now)
-        topics = {topic: tell for topics, tell in self.phones.told for topic in topics}
-
-        def follow(rows: list[TupleRow]) -> None:
-            for row in rows:
-                topics[row[3]](row)
-
-        follower = Follower(self.log, tuple(topics), follow, self.phones.lines.work_waits)
+        follower = follow(self.log, self.phones.told, self.phones.lines.work_waits)
         self._closing.callback(follower.close)
         self._closing.callback(self.phones.close)
         assert follower.listening.wait(TIMEOUT_S)

