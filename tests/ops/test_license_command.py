@@ -93,8 +93,8 @@ def test_no_key_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
-        ({"valid_until": "31.12.2099"}, "valid_until"),
-        ({"valid_until": "2099-02-30"}, "valid_until is no date"),
+        ({"valid_until": "31.12.2099"}, "--valid-until"),
+        ({"valid_until": "2099-02-30"}, "--valid-until"),
         ({"max_tps": "0"}, "max_tps"),
         ({"max_connections": "-1"}, "max_connections"),
         ({"company": ""}, "company"),
