@@ -230,7 +230,7 @@ def _number(req: Request, name: str, default: int) -> int:
     if text is None:
         return default
     if _NUMBER.fullmatch(text) is None:
-        raise _bad(f"{name}: expected a whole number, 0 or more")
+        raise _bad(f"{name}: expected a whole number without a sign")
     return min(int(text), INTEGER_MAX)
 
 

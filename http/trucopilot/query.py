@@ -102,7 +102,7 @@ def _number(req: Request, name: str, default: int) -> int:
 
 def _numeral(name: str, text: str) -> int:
     if _NUMBER.fullmatch(text) is None or int(text) > INTEGER_MAX:
-        raise bad(f"{name}: expected a whole number, 0 or more")
+        raise bad(f"{name}: expected a whole number without a sign")
     return int(text)
 
 

@@ -156,8 +156,6 @@ def test_metrics_of_processes_that_are_gone_are_removed(tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == [f"gauge_all_{os.getpid()}.db"]
 
 
-def test_a_port_of_the_demo_smsc_that_is_none_is_refused(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert main(["demo-smsc", "--port", "80800"]) == 2
-    assert capsys.readouterr().err == "signalbox: --port: expected 0 to 65535, got 80800\n"
+def test_a_port_of_the_demo_smsc_that_is_none_is_refused(tmp_path: Path) -> None:
+    said = refusal(tmp_path, "demo-smsc", "--port", "80800")
+    assert said == "signalbox: --port: expected 0 to 65535, got 80800\n"

@@ -108,6 +108,11 @@ def test_an_operator_gets_from_nothing_to_a_mail_that_was_delivered(
     assert (message["Subject"], message["X-Campaign"], message["Bcc"]) == ("Grüße", "spring", None)
     assert message["X-Genro-Mail-ID"] == client_id
     assert "already sent" in operator.refusal(f"send {file} --tenant acme --account smtp1")
+    assert "'ghost' not found" in operator.refusal(f"send {file} --tenant ghost --account smtp1")
+    large = tmp_path / "large.eml"
+    large.write_bytes(b"From: a@b.c\nTo: d@e.f\n\n" + b"x" * 40_000_000)
+    said = operator.refusal(f"send {large} --tenant acme --account smtp1")
+    assert "body_bytes_max" in said or "413" in said
     judge_rest(operator, client_id)
 
 
@@ -116,7 +121,11 @@ def judge_rest(operator: Operator, client_id: str) -> None:
     log = operator.run("command-log --export")
     assert "hush" not in log
     done = [json.loads(line)["endpoint"] for line in log.splitlines()]
-    assert done == ["addTenant", "addAccount", "suspend", "addMessages", "activate"]
+    acme = ["addTenant", "addAccount", "suspend", "addMessages", "activate"]
+    assert done == [*acme, "addMessages"]
+    newest = operator.read("command-log --limit 2")["commands"]
+    assert [one["endpoint"] for one in newest] == ["activate", "addMessages"]
+    assert "'nobody' not found" in operator.refusal("messages list nobody")
     operator.run("run-now")
     operator.run("tenants update acme --base-url http://127.0.0.1:1 --report-format reports")
     assert operator.read("tenants show acme")["client_base_url"] == "http://127.0.0.1:1"
