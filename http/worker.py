@@ -6,11 +6,12 @@ and WebSockets are told that it goes away.
 
 from __future__ import annotations
 
+import gc
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from gevent import monkey, pywsgi
 from gevent import socket as gevent_socket
@@ -24,6 +25,9 @@ from signalbox.http.handler import Handler
 from signalbox.http.websocket import ALLOWED_ORIGINS
 
 __all__ = ["Handler", "Limits", "Server", "Worker"]
+
+COLLECTED: Final = (5_000, 20, 50)
+"""When Python looks for garbage in cycles: new objects, young collections, middle collections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +93,8 @@ class Worker(GeventPyWSGIWorker):  # type: ignore[misc]
         self.server_class = partial(
             Server, limits=self.app.limits, channel_limits=self.app.channel_limits
         )
+        # A full collection stops everybody for 0.2 s where 5,000 sockets are: it is to be rare, and
+        # need not look through what is there by now. What is young is collected as ever.
+        gc.freeze()
+        gc.set_threshold(*COLLECTED)
         super().run()

@@ -15,6 +15,8 @@ CALL_TIMEOUT_S: Final = 10.0
 READY_TIMEOUT_S: Final = 60.0
 DELIVERY_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.25
+BUSY_S_MAX: Final = 30.0
+BUSY_RETRY_S: Final = 1.0
 ANSWER_OCTETS_MAX: Final = 65_536
 ORG_SECRET: Final = "ORG_SECRET"  # noqa: S105  the shell variable that stands for it
 
@@ -137,6 +139,15 @@ class DemoClient:
         say(f'$ curl {self._url}{path} -H "Content-Type: application/json"{shown} -d {data}')
 
     def _call(self, path: str, body: object, headers: Headers) -> Answer:
+        """Ask; a gateway that is busy is asked again, as any client should."""
+        deadline_s = time.monotonic() + BUSY_S_MAX
+        while True:
+            status, answer = self._call_once(path, body, headers)
+            if status != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > deadline_s:
+                return status, answer
+            time.sleep(BUSY_RETRY_S)
+
+    def _call_once(self, path: str, body: object, headers: Headers) -> Answer:
         request = urllib.request.Request(  # noqa: S310  # our own http address
             self._url + path,
             data=None if body is None else json.dumps(body).encode(),

@@ -24,10 +24,14 @@ class Gateway(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.registered = False
         self.final = "delivered"
+        self.busy = 0  # so many calls are answered 503
         self.calls: list[tuple[str, dict[str, Any], Any]] = []
 
     def reply_to(self, path: str) -> tuple[int, dict[str, Any]]:
         """Return the status and the body for the call just recorded."""
+        if self.busy:
+            self.busy -= 1
+            return 503, {"success": False, "error": "busy"}
         match path.rsplit("/", 1)[1]:
             case "register" if self.registered:
                 return 400, {"success": False, "error": "user exists"}
@@ -137,6 +141,18 @@ def test_an_application_that_was_forgotten_is_reported_in_one_line(
     last = capfd.readouterr().out.splitlines()[-1]
     assert last.startswith("signalbox: demo: demo-")
     assert last.endswith(f"exists already: remove {tmp_path}/demo/account.json")
+
+
+def test_a_gateway_that_is_busy_is_asked_again(
+    gateway: Gateway,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("signalbox.ops.demo_client.BUSY_RETRY_S", 0.05)
+    gateway.busy = 2
+    show(gateway, tmp_path)
+    assert "signalbox: the demo is done and still serves" in capfd.readouterr().out
 
 
 def test_an_undelivered_message_is_reported_in_one_line(

@@ -70,7 +70,8 @@ def test_the_demo_shows_messages_by_link_and_by_phone_and_their_timelines() -> N
         output = log.read_text()
         by_link = ("MessageAccepted", "SubmitAttempted", "MessageSubmitted", "ReceiptRecorded")
         by_phone = ("OutboundQueued", "OutboundPushed", "StatusReported")
-        places = [output.index(name) for name in (*by_link, *by_phone)]
+        places = [output.find(name) for name in (*by_link, *by_phone)]
+        assert -1 not in places, output
         assert places == sorted(places)
         assert len(re.findall(r"^\$ curl ", output, re.MULTILINE)) >= 6
         assert re.search(r"OutboundQueued .*, 1 segment\b", output)
