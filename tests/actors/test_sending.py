@@ -122,7 +122,7 @@ def test_while_the_link_is_down_a_message_waits_and_its_caller_only_so_long(
     begun_s = monotonic()
     sent = gateway.send(handset())
     assert sent.status == "queued"
-    assert 0.3 <= monotonic() - begun_s < 1
+    assert 0.3 <= monotonic() - begun_s < 5
     assert gateway.names(sent.message_id) == ["MessageAccepted"]
 
 

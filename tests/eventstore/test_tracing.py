@@ -190,7 +190,7 @@ def test_a_collector_in_trouble_costs_spans_and_no_time(
         begun_s = monotonic()
         for _ in range(otel.BATCH_SPANS_MAX):
             tracing.serve("request", "").end()
-        assert monotonic() - begun_s < 1
+        assert monotonic() - begun_s < 3
         if trouble != "hangs":
             eventually(lambda: dropped("collector") == before + otel.BATCH_SPANS_MAX, timeout_s=15)
         begun_s = monotonic()

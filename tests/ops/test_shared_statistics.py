@@ -50,7 +50,7 @@ def test_a_store_that_is_away_is_not_asked_by_each_one_in_turn(models: Models) -
     started_s = monotonic()
     asking = [gevent.spawn(shared.read) for _ in range(100)]
     gevent.joinall(asking)
-    assert monotonic() - started_s < 0.4
+    assert monotonic() - started_s < 3  # One after the other they would take five seconds.
     assert models.reads == 1
     assert {(str(one.exception), one.exception.retry_after_s) for one in asking} == {
         ("store does not answer", 7)

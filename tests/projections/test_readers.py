@@ -31,7 +31,7 @@ def test_a_caller_does_not_wait_for_ever(
     position = record(event_log, "message-m", accepted())
     started_s = monotonic()
     assert not models.wait_for(position, timeout_s=0.1)
-    assert 0.1 <= monotonic() - started_s < 0.5
+    assert 0.1 <= monotonic() - started_s < 3
     assert models.message("m", app_id=3, link_id=1) is None
 
 
