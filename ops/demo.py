@@ -117,6 +117,7 @@ class Demo:
         """Send one SMS through the phone, and print what went through it both ways."""
         say(f"$ {ORG_SECRET}=$({READ_SECRET} < {shlex.quote(str(self._account_path))})")
         try:
+            client.wait_until_claimed(account.org_id, account.secret_key)
             number = client.send_by_phone(account.org_id, account.secret_key)
             client.wait_until_sent(account.org_id, account.secret_key, number)
         except DemoError as error:

@@ -14,6 +14,7 @@ from typing import Any, Final
 CALL_TIMEOUT_S: Final = 10.0
 READY_TIMEOUT_S: Final = 60.0
 DELIVERY_TIMEOUT_S: Final = 60.0
+CLAIM_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.25
 BUSY_S_MAX: Final = 30.0
 BUSY_RETRY_S: Final = 1.0
@@ -91,6 +92,19 @@ class DemoClient:
                 raise DemoError(f"{message_id} is {info.get('status')}, not yet delivered")
             time.sleep(POLL_S)
         say(json.dumps(info))
+
+    def wait_until_claimed(self, org_id: str, secret_key: str) -> None:
+        """Wait until a phone has made the organisation known by connecting.
+
+        Raises:
+            DemoError: none has in time.
+        """
+        deadline_s = time.monotonic() + CLAIM_TIMEOUT_S
+        path, headers = f"/messages/{org_id}", _secret(secret_key)
+        while self._call(path, None, headers)[0] == HTTPStatus.UNAUTHORIZED:
+            if time.monotonic() > deadline_s:
+                raise DemoError(f"no phone connected to {org_id} within {CLAIM_TIMEOUT_S:g} s")
+            time.sleep(POLL_S)
 
     def send_by_phone(self, org_id: str, secret_key: str) -> int:
         """Send one SMS through a phone and return its ticket."""

@@ -22,7 +22,7 @@ from signalbox.eventstore.log import EventLog
 from signalbox.eventstore.recorder import Fence
 
 SECRET_KEY = "a secret key for tests, long enough"
-PARTITIONS = 8
+PARTITIONS = 32  # of so many, each of two processes gets some
 ALL = frozenset(range(PARTITIONS))
 TTL_S = 2.0
 TIMES = {"partitions": PARTITIONS, "ttl_s": TTL_S, "renew_s": 0.5, "safety_s": 0.6}
@@ -65,6 +65,7 @@ class StartKeeper(Protocol):
         log: EventLog,
         gained: Callable[[Fence], None] = ...,
         lost: Callable[[int], None] = ...,
+        **other_times: float,
     ) -> LeaseKeeper:
         """Return it, started."""
         ...
@@ -78,8 +79,9 @@ def start_keeper() -> Iterator[StartKeeper]:
             log: EventLog,
             gained: Callable[[Fence], None] = lambda _: None,
             lost: Callable[[int], None] = lambda _: None,
+            **other_times: float,
         ) -> LeaseKeeper:
-            keeper = LeaseKeeper(log, gained, lost, **TIMES)  # type: ignore[arg-type]
+            keeper = LeaseKeeper(log, gained, lost, **TIMES | other_times)  # type: ignore[arg-type]
             keepers.callback(keeper.close)
             return keeper
 
@@ -184,6 +186,19 @@ def test_an_owner_that_is_cut_off_stops_before_its_lease_ends(
         assert again.epoch > fence.epoch
         keeper.close()
         log.close()
+
+
+def test_what_begins_slowly_does_not_keep_the_leases_from_renewal(
+    event_log: EventLog, start_keeper: StartKeeper
+) -> None:
+    ttl_s, begin_s = 2.6, 0.1
+    assert begin_s * PARTITIONS > ttl_s
+    lost: list[int] = []
+    keeper = start_keeper(
+        event_log, lambda _: gevent.sleep(begin_s), lost.append, ttl_s=ttl_s, safety_s=0.1
+    )
+    assert eventually(lambda: keeper.held == ALL, timeout_s=30)
+    assert not lost
 
 
 def test_a_partition_whose_take_over_failed_is_taken_again(

@@ -25,6 +25,7 @@ class Gateway(ThreadingHTTPServer):
         self.registered = False
         self.final = "delivered"
         self.busy = 0  # so many calls are answered 503
+        self.looks_until_claimed = 0  # so many looks at the phone's organisation are answered 401
         self.calls: list[tuple[str, dict[str, Any], Any]] = []
 
     def reply_to(self, path: str) -> tuple[int, dict[str, Any]]:
@@ -32,6 +33,11 @@ class Gateway(ThreadingHTTPServer):
         if self.busy:
             self.busy -= 1
             return 503, {"success": False, "error": "busy"}
+        if path.startswith(("/send/", "/messages/")):
+            return self._reply_to_organisation(path)
+        return self._reply_to_application(path)
+
+    def _reply_to_application(self, path: str) -> tuple[int, dict[str, Any]]:
         match path.rsplit("/", 1)[1]:
             case "register" if self.registered:
                 return 400, {"success": False, "error": "user exists"}
@@ -45,6 +51,14 @@ class Gateway(ThreadingHTTPServer):
         asked = sum(call[0] == path for call in self.calls)
         return (404, {"error": "not found"}) if asked == 1 else (200, {"status": self.final})
 
+    def _reply_to_organisation(self, path: str) -> tuple[int, dict[str, Any]]:
+        if self.looks_until_claimed:
+            self.looks_until_claimed -= path.startswith("/messages/")
+            return 401, {"ok": False, "error": "invalid org_id or secret_key"}
+        if path.startswith("/send/"):
+            return 200, {"ok": True, "results": [{"id": 1}]}
+        return 200, {"messages": [{"id": 1, "status": "sent"}]}
+
 
 class Handler(BaseHTTPRequestHandler):
     """Records each call."""
@@ -52,8 +66,8 @@ class Handler(BaseHTTPRequestHandler):
     server: Gateway
 
     def do_GET(self) -> None:
-        """Say that the gateway is ready."""
-        self._write(200, {})
+        """Say that the gateway is ready, or what an organisation asks for."""
+        self._write(*((200, {}) if self.path == "/readyz" else self.server.reply_to(self.path)))
 
     def do_POST(self) -> None:
         """Record the call, then answer it."""
@@ -79,10 +93,10 @@ def gateway() -> Iterator[Gateway]:
         server.shutdown()
 
 
-def show(gateway: Gateway, home: Path) -> None:
+def show(gateway: Gateway, home: Path, *, with_phone: bool = False) -> None:
     server = Server(port=gateway.server_address[1])
     settings = Settings(home=home, server=server, admin_api_key="hush-admin")
-    Demo.prepare(home).show(settings, TIMELINE, {})
+    Demo.prepare(home, with_phone=with_phone).show(settings, TIMELINE, {})
 
 
 def test_the_configuration_has_one_link_to_the_demo_smsc(tmp_path: Path) -> None:
@@ -153,6 +167,31 @@ def test_a_gateway_that_is_busy_is_asked_again(
     gateway.busy = 2
     show(gateway, tmp_path)
     assert "signalbox: the demo is done and still serves" in capfd.readouterr().out
+
+
+def test_a_text_for_a_phone_waits_until_the_phone_has_claimed_its_organisation(
+    gateway: Gateway, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    gateway.looks_until_claimed = 2
+    show(gateway, tmp_path, with_phone=True)
+    output = capfd.readouterr().out
+    assert "invalid org_id" not in output
+    assert "timeline of sms-org_demo-" in output
+    assert "signalbox: the demo is done and still serves" in output
+
+
+def test_a_phone_that_never_comes_is_reported_in_one_line(
+    gateway: Gateway,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("signalbox.ops.demo_client.CLAIM_TIMEOUT_S", 0.3)
+    gateway.looks_until_claimed = 1_000
+    show(gateway, tmp_path, with_phone=True)
+    *_, refused, last = capfd.readouterr().out.splitlines()
+    assert refused.startswith("signalbox: demo: no phone connected to demo-")
+    assert last == "signalbox: the demo is done and still serves; Ctrl-C stops it"
 
 
 def test_an_undelivered_message_is_reported_in_one_line(

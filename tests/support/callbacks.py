@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from signalbox.eventstore.log import EventLog
     from signalbox.eventstore.mapper import Recorded
 
-PARTITIONS: Final = 8
+PARTITIONS: Final = 32
 OWNER: Final = "usr_1"
 
 

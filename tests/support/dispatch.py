@@ -25,7 +25,7 @@ from signalbox.eventstore.mapper import utc_now
 if TYPE_CHECKING:
     from signalbox.actors.mail_warmth import Warmth
 
-PARTITIONS: Final = 4
+PARTITIONS: Final = 32
 TENANT: Final = "acme"
 ACCOUNT: Final = "smtp1"
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 LOOK_S: Final = 0.02
 PATIENCE_S: Final = 30.0  # on a busy machine; what holds at once costs nothing of it
-PARTITIONS: Final = 8
+PARTITIONS: Final = 32
 WINDOW_S: Final = 86_400
 NO_LIMITS: Final = Limits(connections_max=0, tps_max=0)
 

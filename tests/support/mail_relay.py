@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from signalbox.eventstore.log import EventLog
     from signalbox.ops.holders import Holder
 
-PARTITIONS: Final = 8
+PARTITIONS: Final = 32
 LOOPBACK: Final = ("127.0.0.0/8",)
 ACCOUNT: Final = MailAccount(account_id="smtp1", host="mail.example.com", port=25)
 HASTY: Final = Rhythm(interval_s=300.0, soon_s=0.1, gap_s=0.01, pause_s_max=0.2)
