@@ -11,6 +11,7 @@ import msgspec
 from signalbox.actors.mail_changes import BY
 from signalbox.actors.mail_feeder import RETRY_S, TROUBLE
 from signalbox.actors.mail_streams import UNKNOWN, read_mails, row_of
+from signalbox.actors.transports.smtp import faults
 from signalbox.domain import mail as domain
 from signalbox.domain.errors import TenantErased
 from signalbox.eventstore.errors import Conflict, FenceLost
@@ -35,11 +36,7 @@ def command_of(
     code, reason = outcome.code, outcome.reason
     match outcome.result:
         case "sent":
-            refused = outcome.refused
-            refusals = _encode(refused).decode() if refused else ""
-            return domain.RecordDelivery(
-                code=code, response=reason, refused=len(refused), refusals=refusals
-            )
+            return _delivery(outcome, delays_s)
         case "temporary":
             released = not outcome.reached_mail_from
             return domain.RecordTrouble(
@@ -50,6 +47,24 @@ def command_of(
         case _:
             delay_s = delays_s[0] if delays_s else 0.0
             return domain.RecordDoubt(in_doubt=in_doubt, reason=reason, delay_s=delay_s)
+
+
+def _delivery(outcome: SmtpOutcome, delays_s: tuple[float, ...]) -> domain.RecordDelivery:
+    refused, remaining = outcome.refused, outcome.remaining
+    later = [
+        (code, faults.reason_of(code, words))
+        for code, words in refused.values()
+        if faults.is_temporary(code)
+    ]
+    return domain.RecordDelivery(
+        code=outcome.code,
+        response=outcome.reason,
+        refused=len(refused) - len(remaining),
+        refusals=_encode(refused).decode() if refused else "",
+        remaining=remaining,
+        remaining_reply=later[0] if remaining else (0, ""),
+        delays_s=delays_s,
+    )
 
 
 def record(parts: Parts, fence: Fence, flight: Flight) -> None:

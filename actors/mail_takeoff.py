@@ -120,5 +120,6 @@ class Takeoff:
             client_id=tracked.mail.client_id,
             pk=domain.pk_of(tracked.stream_id),
             source_ip=flight.warm.source_ip if flight.warm else "",
+            remaining=tracked.mail.remaining,
             dkim_private_key=open_secret(account.dkim_private_key_sealed),
         )

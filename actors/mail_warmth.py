@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Final
 import gevent
 
 from signalbox.actors.grants import Denied, Grant
-from signalbox.actors.transports.smtp import addresses
+from signalbox.actors.transports.smtp import addresses, faults
 from signalbox.domain.mail import Share
 from signalbox.domain.sending_day import Outcome
 from signalbox.eventstore.errors import Unavailable
 from signalbox.eventstore.mapper import utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from signalbox.actors.mx import Groupings
@@ -71,7 +71,7 @@ class Warmth:
 
     def ask(self, account: MailAccount, mail: Mail, content: MailContent) -> Warm | Cold:
         """Ask for all of a mail's recipients, by the account's address or pool."""
-        wanted = self._by_grouping((*content.to, *content.cc, *content.bcc))
+        wanted = self._by_grouping(_recipients(mail, content))
         if not wanted:
             return Warm(account.source_ip)
         if account.source_ip:
@@ -96,9 +96,14 @@ class Warmth:
         if outcome is not None and not outcome.reached_mail_from and outcome.result != "sent":
             self.release(warm)
             return
-        refused = self._by_grouping(outcome.refused) if outcome else {}
+        bounced, deferred = map(self._by_grouping, _refused(outcome))
         for share in warm.shares:
-            result = _outcome(share, outcome, refused)
+            result = _outcome(
+                share,
+                outcome,
+                bounced.get(share.grouping, 0),
+                deferred.get(share.grouping, 0),
+            )
             self._settle(_grant(warm.source_ip, share), result, 0)
 
     def _choose(self, pool: str, mail: Mail, wanted: Mapping[str, int]) -> Warm | Cold:
@@ -220,15 +225,37 @@ def _cold(denied: Denied) -> Cold:
     return Cold(denied.reason, until.astimezone(UTC).timestamp() if until else None)
 
 
-def _outcome(share: Share, outcome: SmtpOutcome | None, refused: Mapping[str, int]) -> Outcome:
+def _recipients(mail: Mail, content: MailContent) -> Sequence[str]:
+    everybody = (*content.to, *content.cc, *content.bcc)
+    if not mail.remaining:
+        return everybody
+    found, _ = addresses.unique(everybody)
+    return [one for place, one in enumerate(found) if place in mail.remaining]
+
+
+def _refused(outcome: SmtpOutcome | None) -> tuple[list[str], list[str]]:
+    """Return whom the server won't take the mail for, and whom not yet."""
+    refused = outcome.refused if outcome else {}
+    later = {one for one, (code, _) in refused.items() if faults.is_temporary(code)}
+    return [one for one in refused if one not in later], list(later)
+
+
+def _outcome(share: Share, outcome: SmtpOutcome | None, bounced: int, deferred: int) -> Outcome:
+    """Return what became of a share; the last two are recipients refused among others."""
     everybody = share.recipients + share.repeats
     if outcome is None or outcome.result == "in_doubt":
         return Outcome(attempted=everybody)
     blocked = everybody if _BLOCKED.search(outcome.reason) else 0
     match outcome.result:
         case "sent":
-            not_taken = min(everybody, refused.get(share.grouping, 0))
-            return Outcome(attempted=everybody, delivered=everybody - not_taken, bounced=not_taken)
+            bounced = min(everybody, bounced)
+            deferred = min(everybody - bounced, deferred)
+            return Outcome(
+                attempted=everybody,
+                delivered=everybody - bounced - deferred,
+                bounced=bounced,
+                deferred=deferred,
+            )
         case "temporary":
             return Outcome(attempted=everybody, deferred=everybody, blocked=blocked)
         case _:

@@ -2,7 +2,8 @@
 
     QueueMail ──▶ MailQueued ──▶ MailAttempted ──▶ MailSent ──▶ MailBounced, PecReceiptRecorded
                    │     ▲              │ ├──▶ MailFailed
-    MailReplaced ◀─┘     │              │ └──▶ MailInDoubt (resent, or held and failed)
+    MailReplaced ◀─┘     │              │ ├──▶ MailInDoubt (resent, or held and failed)
+                         │              │ └──▶ MailPartlySent (to the others again)
                          └─ MailDeferred ◀┘        a retry, or no attempt at all: limits, warm-up
     RejectMail ──▶ MailRejected                    DeleteMail ──▶ MailDeleted
 
@@ -85,12 +86,19 @@ class AttemptMail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordDelivery:
-    """The server took it, for all recipients but `refused`; `refusals` says whom not (JSON)."""
+    """The server took it, but for `refused` of its recipients not at all, for `remaining` not yet.
+
+    `refusals` says whom it didn't take it for (JSON); `remaining` are places in the envelope, and
+    `remaining_reply` the server's code for one of those and its words.
+    """
 
     code: int
     response: str
     refused: int = 0
     refusals: str = ""
+    remaining: tuple[int, ...] = ()
+    remaining_reply: tuple[int, str] = (0, "")
+    delays_s: tuple[float, ...] = RETRY_DELAYS_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +247,20 @@ class MailSent:
 
 
 @dataclass(frozen=True, slots=True)
+class MailPartlySent:
+    """The server took it for some; those at the places `remaining` of the envelope may follow.
+
+    The rest as in `MailSent`: `refused_recipients` are those that it won't be sent to again.
+    """
+
+    code: int
+    response: Private
+    remaining: tuple[int, ...]
+    refused_recipients: int = 0
+    refusals: Personal = ""
+
+
+@dataclass(frozen=True, slots=True)
 class MailDeferred:
     """It waits until then; `retry` tells a failed attempt from a limit that is no failure.
 
@@ -262,7 +284,7 @@ class MailFailed:
 
 @dataclass(frozen=True, slots=True)
 class MailInDoubt:
-    """Nobody knows whether that attempt sent it. What is held has failed (the next event)."""
+    """Nobody knows whether that attempt sent it. What is held is over (the next event)."""
 
     attempt: int
     resolution: InDoubt
@@ -304,6 +326,7 @@ Event = (
     | MailRejected
     | MailAttempted
     | MailSent
+    | MailPartlySent
     | MailDeferred
     | MailFailed
     | MailInDoubt
@@ -319,7 +342,8 @@ class Mail:
     """A mail as far as it got. Its content is in the event that queued it, not here.
 
     `retries` counts temporary failures, `doubts` attempts without an outcome. `counted` is how many
-    recipients warm-up has counted, by address, grouping and date.
+    recipients warm-up has counted, by address, grouping and date. `remaining` are the recipients it
+    is for, by their places in the envelope, when others have it; else it is for all.
     """
 
     tenant_id: str
@@ -343,6 +367,7 @@ class Mail:
     error: str = ""
     rejected: bool = False
     refused_recipients: int = 0
+    remaining: tuple[int, ...] = ()
     bounced: BounceKind | None = None
     pec: frozenset[str] = frozenset()
 
@@ -354,7 +379,8 @@ class Mail:
     @property
     def may_come_again(self) -> bool:
         """True when its client may hand it over under the same id."""
-        return self.status == "deleted" or self.rejected or (self.is_open and not self.in_flight)
+        waits = self.is_open and not self.in_flight and not self.remaining
+        return self.status == "deleted" or self.rejected or waits
 
 
 def decide(  # noqa: C901, PLR0911  the table of commands
@@ -378,7 +404,7 @@ def decide(  # noqa: C901, PLR0911  the table of commands
         case DeferMail(until_s=until_s, reason=reason):
             return (MailDeferred(until_s, reason),) if mail.is_open else ()
         case FailMail(code=code, reason=reason):
-            return (MailFailed(code, reason),) if mail.is_open else ()
+            return (_given_up(mail, code, reason),) if mail.is_open else ()
         case RecordDelivery() | RecordTrouble() | RecordDoubt():
             return _settle(mail, command, now_s) if mail.in_flight else ()
         case RecordBounce(kind=kind, code=code, reason=reason):
@@ -408,7 +434,13 @@ def evolve(  # noqa: C901, PLR0911  the table of events
             )
         case MailSent(refused_recipients=refused):
             sent = replace(_counted(mail), status="sent", sent_at_s=at_s, deferred_until_s=0.0)
-            return replace(sent, refused_recipients=refused)
+            return replace(sent, refused_recipients=refused, remaining=())
+        case MailPartlySent(remaining=remaining, refused_recipients=refused):
+            refused += mail.refused_recipients
+            # Somebody got it, so the patience with the others begins anew.
+            return replace(
+                _counted(mail), remaining=remaining, refused_recipients=refused, retries=0
+            )
         case MailDeferred(until_s, retry=retry, released=released):
             waiting = replace(mail, in_flight=False, shares=()) if released else _counted(mail)
             retries = mail.retries + retry
@@ -481,11 +513,12 @@ def _settle(
 ) -> tuple[Event, ...]:
     """Return what an attempt comes to."""
     match command:
-        case RecordDelivery(code=code, response=response, refused=refused, refusals=refusals):
-            return (MailSent(code, response, refused, refusals),)
+        case RecordDelivery():
+            return _deliver(mail, command, now_s)
         case RecordTrouble(code=code, reason=reason, delays_s=delays_s):
             if mail.retries >= len(delays_s):
-                return (MailFailed(code, f"Max retries ({len(delays_s)}) exceeded: {reason}"),)
+                reason = f"Max retries ({len(delays_s)}) exceeded: {reason}"
+                return (_given_up(mail, code, reason),)
             until_s, released = now_s + delays_s[mail.retries], command.released
             return (MailDeferred(until_s, reason, retry=True, code=code, released=released),)
         case RecordDoubt():
@@ -494,12 +527,34 @@ def _settle(
             assert_never(command)
 
 
+def _deliver(mail: Mail, command: RecordDelivery, now_s: float) -> tuple[Event, ...]:
+    """Whoever may have it later gets it later, however often only some of them do."""
+    code, response, refused = command.code, command.response, command.refused
+    remaining, refusals = command.remaining, command.refusals
+    if not (remaining and command.delays_s):
+        refused += mail.refused_recipients + len(remaining)
+        return (MailSent(code, response, refused, refusals),)
+    reply_code, reason = command.remaining_reply
+    until_s = now_s + command.delays_s[0]
+    return (
+        MailPartlySent(code, response, remaining, refused, refusals),
+        MailDeferred(until_s, reason, retry=True, code=reply_code, released=False),
+    )
+
+
+def _given_up(mail: Mail, code: int, reason: str) -> Event:
+    """Nobody will get it any more: it failed, unless some have it."""
+    if mail.remaining:
+        return MailSent(code, reason, mail.refused_recipients + len(mail.remaining))
+    return MailFailed(code, reason)
+
+
 def _doubt(mail: Mail, command: RecordDoubt, now_s: float) -> tuple[Event, ...]:
     """Resend, unless the tenant wants none of that, or it was in vain too often."""
     reason = command.reason
     if command.in_doubt == "hold" or mail.doubts >= command.doubts_max:
         doubt = MailInDoubt(mail.attempts, "hold", reason)
-        return doubt, MailFailed(0, f"Delivery in doubt, not sent again: {reason}")
+        return doubt, _given_up(mail, 0, f"Delivery in doubt, not sent again: {reason}")
     doubt = MailInDoubt(mail.attempts, "resend", reason)
     if not command.delay_s:
         return (doubt,)

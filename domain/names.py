@@ -162,6 +162,7 @@ EVENT_CLASSES: Final[dict[str, type[Event]]] = {
     "mail.rejected.1": mail.MailRejected,
     "mail.attempted.1": mail.MailAttempted,
     "mail.sent.1": mail.MailSent,
+    "mail.partly_sent.1": mail.MailPartlySent,
     "mail.deferred.1": mail.MailDeferred,
     "mail.failed.1": mail.MailFailed,
     "mail.in_doubt.1": mail.MailInDoubt,

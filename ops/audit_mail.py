@@ -72,6 +72,12 @@ def what(event: Event) -> str:
             said = _joined(
                 _answer(code, response), f"refused recipients: {refused}" * (refused > 0)
             )
+        case mail.MailPartlySent(code, response, remaining, refused):
+            said = _joined(
+                _answer(code, response),
+                f"remaining recipients: {len(remaining)}",
+                f"refused recipients: {refused}" * (refused > 0),
+            )
         case mail.MailDeferred(until_s, reason, retry, code):
             wait = "again at" if retry else "not before"
             said = _joined(_answer(code, reason), f"{wait} {_clock(until_s)}")

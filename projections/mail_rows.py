@@ -18,6 +18,7 @@ from signalbox.domain.mail import (
     MailDeleted,
     MailFailed,
     MailInDoubt,
+    MailPartlySent,
     MailQueued,
     MailRejected,
     MailReplaced,
@@ -41,6 +42,7 @@ Pec = Literal["", "waits", "seen"]
 Beginning = MailQueued | MailReplaced | MailRejected
 Change = (
     MailSent
+    | MailPartlySent
     | MailDeferred
     | MailFailed
     | MailInDoubt
@@ -200,6 +202,9 @@ def advance(row: MailRow, event: Change, recorded: Recorded) -> None:
             row.status, row.sent_at_s, row.deferred_until_s = "sent", recorded.at_s, 0.0
             row.refused_recipients = refused
             _tell(row, "sent", recorded, code=code)
+        case MailPartlySent(refused_recipients=refused):
+            row.refused_recipients += refused
+            row.retries = 0
         case MailFailed(code, reason):
             _fail(row, reason, code, recorded)
         case MailDeferred(until_s, reason, retry, code):

@@ -347,6 +347,23 @@ def test_refused_recipients_are_written_down_beside_those_that_were_taken(relay:
     assert relay.events("m-1")[-1] == domain.MailSent(250, "ok", 1, refusals)
 
 
+def test_recipients_that_are_refused_for_now_are_tried_again_alone(relay: Relay) -> None:
+    refused = {"b@example.test": (450, "later"), "c@example.test": (550, "no such user")}
+    relay.transport.answer = answering("sent", 250, "ok", refused=refused, remaining=(1,))
+    relay.add(new("m-1"))
+    eventually_equal(lambda: relay.status("m-1"), "deferred")
+    partly, waits = relay.events("m-1")[-2:]
+    refusals = '{"b@example.test":[450,"later"],"c@example.test":[550,"no such user"]}'
+    assert partly == domain.MailPartlySent(250, "ok", (1,), 1, refusals)
+    assert isinstance(waits, domain.MailDeferred)
+    assert (waits.code, waits.reason) == (450, "(450, 'later') (SMTP 450)")
+    relay.transport.answer = ok
+    later(relay, 61)
+    eventually_equal(lambda: relay.status("m-1"), "sent")
+    assert [job.remaining for job in relay.transport.jobs] == [(), (1,)]
+    assert relay.events("m-1")[-1] == domain.MailSent(250, "ok", 1)
+
+
 @pytest.mark.parametrize(("policy", "status"), [("resend", "deferred"), ("hold", "error")])
 def test_what_nobody_knows_of_is_resent_or_held_as_the_tenant_wants(
     relay: Relay, policy: InDoubt, status: str

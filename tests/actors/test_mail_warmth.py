@@ -6,7 +6,7 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event as Flag
-from support.dispatch import TENANT, Clock, Relay, Transport, new
+from support.dispatch import TENANT, Clock, Relay, Transport, new, ok
 from support.gateway import eventually, eventually_equal
 
 from signalbox.actors.mail_warmth import Warmth
@@ -324,6 +324,30 @@ def test_recipients_that_were_refused_among_others_bounced(warming: Warming) -> 
     relay.account(source_ip=IP)
     relay.add(new("m-1", content=to("b@gmail.com", "c@gmail.com")))
     told = Outcome(attempted=2, delivered=1, bounced=1)
+    eventually_equal(lambda: warming.outcome(IP, "&gmail"), told)
+
+
+def test_recipients_that_may_follow_are_deferred_and_asked_for_alone(warming: Warming) -> None:
+    relay = warming.relay
+    relay.transport.answer = lambda job: SmtpOutcome(
+        key=job.key,
+        result="sent",
+        code=250,
+        reason="ok",
+        refused={"c@gmail.com": (451, "later"), "d@gmail.com": (550, "no such user")},
+        remaining=(1,),
+        reached_mail_from=True,
+    )
+    warming.warm_up(IP, "&gmail", 2400)
+    relay.account(source_ip=IP)
+    relay.add(new("m-1", content=to("b@gmail.com", "c@gmail.com", "d@gmail.com")))
+    told = Outcome(attempted=3, delivered=1, deferred=1, bounced=1)
+    eventually_equal(lambda: warming.outcome(IP, "&gmail"), told)
+    relay.transport.answer = ok
+    relay.clock.ahead_s += 61
+    relay.dispatch.run_now(TENANT)
+    eventually_equal(lambda: relay.status("m-1"), "sent")
+    told = Outcome(attempted=4, delivered=2, deferred=1, bounced=1)
     eventually_equal(lambda: warming.outcome(IP, "&gmail"), told)
 
 

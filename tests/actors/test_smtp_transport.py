@@ -106,6 +106,19 @@ def test_a_mail_that_is_taken_is_sent(transport: SmtpTransport, sink: MailSink) 
     )
 
 
+def test_recipients_that_may_follow_are_told_by_their_places_and_get_the_mail_alone(
+    transport: SmtpTransport, sink: MailSink
+) -> None:
+    to = ("junk address", "refuse-550@x.test", "you@x.test", "greylist-9@x.test, you@x.test")
+    first = outcome(transport, job(sink.port, mail={"to": to}))
+    assert (first.result, first.remaining, len(first.refused)) == ("sent", (2,), 3)
+    assert sink.mails[-1].recipients == ["you@x.test"]
+    rest = outcome(transport, job(sink.port, mail={"to": to}, remaining=first.remaining))
+    assert (rest.result, rest.remaining, rest.refused) == ("sent", (), {})
+    assert sink.mails[-1].recipients == ["greylist-9@x.test"]
+    assert b"you@x.test" in sink.mails[-1].data, "the mail itself says who else has it"
+
+
 def test_a_mail_that_is_refused_is_not(transport: SmtpTransport, sink: MailSink) -> None:
     found = outcome(transport, job(sink.port, mail={"to": ("refuse-550@x.test",)}))
     assert (found.result, found.code, found.reached_mail_from) == ("permanent", 550, True)

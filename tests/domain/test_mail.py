@@ -26,6 +26,7 @@ ATTEMPTED = m.MailAttempted(1)
 SENT = m.MailSent(250, "ok")
 BUSY = m.RecordTrouble(code=451, reason="busy")
 PUT_OFF = m.MailDeferred(NOW + 60, "busy", retry=True, code=451, released=False)
+PARTLY = m.RecordDelivery(code=250, response="ok", remaining_reply=(450, "later"))
 DOUBT = m.RecordDoubt(in_doubt="resend", reason="lost")
 SHARE = m.Share(grouping="&gmail", date="2026-12-05", recipients=2, reservation_id="r-1")
 
@@ -95,6 +96,52 @@ def test_a_mail_is_sent_although_some_recipients_were_refused() -> None:
     events = when(taken, given=[QUEUED, ATTEMPTED])
     assert events == (m.MailSent(250, "ok", 1, '{"c@x":[550,"no"]}'),)
     assert state(QUEUED, ATTEMPTED, *events).refused_recipients == 1
+
+
+def test_recipients_that_may_follow_are_tried_again_alone() -> None:
+    taken = replace(PARTLY, refused=1, refusals="{}", remaining=(1, 3))
+    events = when(taken, given=[QUEUED, ATTEMPTED])
+    partly = m.MailPartlySent(250, "ok", (1, 3), 1, "{}")
+    wait = m.MailDeferred(NOW + 60, "later", retry=True, code=450, released=False)
+    assert events == (partly, wait)
+    waiting = state(QUEUED, ATTEMPTED, *events)
+    assert (waiting.status, waiting.remaining, waiting.retries) == ("deferred", (1, 3), 1)
+    again = [QUEUED, ATTEMPTED, *events, m.MailAttempted(2)]
+    rest = m.RecordDelivery(code=250, response="ok", refused=1)
+    assert when(rest, given=again) == (m.MailSent(250, "ok", 2),)
+    assert state(*again, m.MailSent(250, "ok", 2)).remaining == ()
+
+
+def test_a_mail_that_some_have_is_sent_whatever_becomes_of_the_others() -> None:
+    partly = [QUEUED, ATTEMPTED, m.MailPartlySent(250, "ok", (1, 3), 1), PUT_OFF]
+    again = [*partly, m.MailAttempted(2)]
+    assert when(m.FailMail(550, "no"), given=again) == (m.MailSent(550, "no", 3),)
+    held = when(replace(DOUBT, in_doubt="hold"), given=again)
+    unsure = "Delivery in doubt, not sent again: lost"
+    assert held == (m.MailInDoubt(2, "hold", "lost"), m.MailSent(0, unsure, 3))
+    tired = when(replace(BUSY, delays_s=(60.0,)), given=again)
+    assert tired == (m.MailSent(451, "Max retries (1) exceeded: busy", 3),)
+    late = m.RecordDelivery(code=250, response="ok", remaining=(3,), delays_s=())
+    assert when(late, given=again) == (m.MailSent(250, "ok", 2),)
+
+
+def test_while_more_and_more_recipients_have_a_mail_nobody_gives_up() -> None:
+    history: list[m.Event] = [QUEUED]
+    for attempt in range(1, 10):
+        history.append(m.MailAttempted(attempt))
+        remaining = tuple(range(attempt, 10))
+        events = when(replace(PARTLY, remaining=remaining), given=history)
+        assert isinstance(events[0], m.MailPartlySent)
+        assert isinstance(events[1], m.MailDeferred)
+        assert events[1].until_s == NOW + m.RETRY_DELAYS_S[0]
+        history += events
+    assert state(*history).retries == 1
+
+
+def test_a_mail_that_some_have_is_not_queued_again() -> None:
+    given = [QUEUED, ATTEMPTED, m.MailPartlySent(250, "ok", (1,)), PUT_OFF]
+    assert when(QUEUE, given=given) == ()
+    assert when(m.DeleteMail(), given=given) == (m.MailDeleted(),)
 
 
 def test_each_temporary_failure_waits_longer_and_the_sixth_is_the_last() -> None:
@@ -219,6 +266,8 @@ class AnyHistory(RuleBasedStateMachine):
                 REJECT,
                 m.AttemptMail(source_ip="192.0.2.1", shares=(SHARE,)),
                 m.RecordDelivery(code=250, response="ok"),
+                replace(PARTLY, remaining=(1, 2)),
+                replace(PARTLY, remaining=(2,)),
                 BUSY,
                 replace(BUSY, released=True),
                 m.FailMail(550, "no"),
@@ -260,6 +309,12 @@ class AnyHistory(RuleBasedStateMachine):
     def a_mail_is_tried_six_times_and_doubted_six_times_at_most(self) -> None:
         assert self.mail is None or self.mail.retries <= len(m.RETRY_DELAYS_S)
         assert self.mail is None or self.mail.doubts <= len(m.RETRY_DELAYS_S) + 1
+
+    @invariant()
+    def a_mail_that_some_have_neither_fails_nor_begins_anew(self) -> None:
+        if self.mail is not None and self.mail.remaining:
+            assert self.mail.status not in {"sent", "error"}
+            assert not self.mail.may_come_again or self.mail.status == "deleted"
 
     @invariant()
     def what_failed_says_why(self) -> None:

@@ -60,6 +60,9 @@ DOUBT: Final = MailInDoubt(1, "resend", "connection lost")
 HELD: Final = (MailInDoubt(1, "hold"), domain.MailFailed(0, "in doubt"))
 
 
+PARTLY: Final = (MailAttempted(1), domain.MailPartlySent(250, "ok", (1,), 1), RETRIED)
+
+
 def replaced(**fields: Any) -> MailReplaced:  # noqa: ANN401  whatever the event has
     event = queued(**fields)
     return MailReplaced(**{name: getattr(event, name) for name in event.__slots__})
@@ -126,6 +129,8 @@ def test_a_sent_mail_tells_its_whole_life(told: Told) -> None:
         ((queued(), LIMITED), "deferred", "", ["deferred"]),
         ((queued(), LIMITED, DOUBT), "pending", "", ["deferred"]),
         ((queued(), FAILED), "error", FAILED.reason, ["error"]),
+        ((queued(), *PARTLY), "deferred", "", ["deferred"]),
+        ((queued(), *PARTLY, SENT), "sent", "", ["deferred", "sent"]),
         ((queued(), *HELD), "error", "in doubt", ["error"]),
         ((rejected(),), "error", "missing to", ["error"]),
         ((rejected(), queued()), "pending", "", ["error"]),
@@ -419,7 +424,12 @@ def random_command(chance: random.Random, pk: str) -> domain.Command:
             RejectMail(**to, reason="missing to"),
             AttemptMail(),
             AttemptMail(),
-            RecordDelivery(code=250, response="ok", refused=chance.randrange(2)),
+            RecordDelivery(
+                code=250,
+                response="ok",
+                refused=chance.randrange(2),
+                remaining=chance.choice([(), (1, 2)]),
+            ),
             RecordTrouble(code=451, reason="later", delays_s=(60.0,)),
             RecordDoubt(in_doubt=chance.choice(["resend", "hold"]), reason="lost"),
             DeferMail(until_s=T0_S + 70.0, reason="limit"),

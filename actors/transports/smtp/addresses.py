@@ -72,6 +72,12 @@ def read(entries: Iterable[str]) -> tuple[list[Mailbox], list[str]]:
     return found, bad
 
 
+def unique(entries: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the addresses of some entries, each once, and the entries that are none."""
+    found, bad = read(entries)
+    return list(dict.fromkeys(mailbox.address for mailbox in found)), bad
+
+
 def first_of(entries: Iterable[str]) -> str:
     """Return the first address in some entries, as it stands there; "" if there is none.
 

@@ -109,6 +109,11 @@ def sentence(text: str) -> str:
     return " ".join(text.split())[:REPLY_MAX]
 
 
+def is_temporary(code: int) -> bool:
+    """Tell whether whoever answered so may answer otherwise later."""
+    return _of_code(code) == "temporary"
+
+
 def _of_code(code: int) -> Result:
     return "permanent" if code in range(500, 600) else "temporary"
 

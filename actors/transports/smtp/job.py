@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from signalbox.domain.mail_account import MailAccount
     from signalbox.domain.mail_content import MailContent
@@ -20,7 +20,8 @@ class SmtpJob:
     """A mail to send through an account. `key` is the caller's own; secrets are in clear here.
 
     `client_id` is the mail's id to its client, `pk` its id to us; `source_ip` is the address it
-    leaves from, empty: what the account says.
+    leaves from, empty: what the account says. With `remaining` it is for the recipients at those
+    places of the envelope alone.
     """
 
     key: object
@@ -31,6 +32,7 @@ class SmtpJob:
     client_id: str
     pk: str
     source_ip: str = ""
+    remaining: Collection[int] = ()
     dkim_private_key: str = field(default="", repr=False)
 
 
@@ -39,7 +41,8 @@ class SmtpOutcome:
     """What became of a job.
 
     `code` is the SMTP server's, 0 without one; `reason` its words, or ours. `refused` are the
-    recipients it did not take, with code and words; with "sent" there was at least one other.
+    recipients it did not take, with code and words; with "sent" there was at least one other, and
+    `remaining` are the places in the envelope of those that it may take later.
     `reached_mail_from` tells that the server saw a transaction begin.
     """
 
@@ -48,6 +51,7 @@ class SmtpOutcome:
     code: int = 0
     reason: str = ""
     refused: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    remaining: tuple[int, ...] = ()
     reached_mail_from: bool = False
 
 

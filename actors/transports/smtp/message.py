@@ -27,7 +27,7 @@ from signalbox.actors.transports.smtp import addresses, headers
 from signalbox.actors.transports.smtp.headers import Unsendable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from signalbox.domain.mail_content import MailContent
@@ -99,6 +99,13 @@ class Envelope:
         """True when only a server that knows SMTPUTF8 can take it."""
         return not (self.sender.isascii() and all(map(str.isascii, self.recipients)))
 
+    def at(self, places: Collection[int]) -> Envelope:
+        """Return it for the recipients at these places alone; for all when there are none."""
+        if not places:
+            return self
+        named = enumerate(self.recipients)
+        return Envelope(self.sender, tuple(address for place, address in named if place in places))
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -133,13 +140,13 @@ def compose(mail: MailContent, ids: Ids, at: datetime, files: Sequence[File] = (
 def envelope_of(mail: MailContent) -> Envelope:
     """Return sender and recipients, each of these once. Raises: `Unsendable`."""
     sender = _sender(mail)
-    found, bad = addresses.read((*mail.to, *mail.cc, *mail.bcc))
+    found, bad = addresses.unique((*mail.to, *mail.cc, *mail.bcc))
     if any(map(headers.BREAKS.search, bad)):
         raise Unsendable("a recipient has a line break or NUL in it")
     if not found:
         raise Unsendable("no valid recipient" if bad else "no recipient")
     refused = dict.fromkeys(bad, (SYNTAX_CODE, "invalid address"))
-    return Envelope(sender, tuple(dict.fromkeys(mailbox.address for mailbox in found)), refused)
+    return Envelope(sender, tuple(found), refused)
 
 
 def _sender(mail: MailContent) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -19,6 +19,7 @@ import gevent
 from gevent.lock import Semaphore
 from gevent.pool import Group
 
+from signalbox.actors.transports.smtp import faults
 from signalbox.actors.transports.smtp.connecting import Endpoint
 from signalbox.actors.transports.smtp.dkim import BadKey, signed
 from signalbox.actors.transports.smtp.faults import Fault, Stage
@@ -194,13 +195,17 @@ class SmtpTransport:
     def _sent(self, task: _Task) -> SmtpOutcome:
         job = task.job
         message = _message(task)
+        everybody = message.envelope.recipients
+        message = replace(message, envelope=message.envelope.at(job.remaining))
         answer = self._sessions.send(_endpoint(job), message, job.account.ttl_s)
+        later = {one for one, (code, _) in answer.refused.items() if faults.is_temporary(code)}
         return SmtpOutcome(
             key=job.key,
             result="sent",
             code=answer.code,
             reason=answer.reason,
             refused=answer.refused,
+            remaining=tuple(place for place, one in enumerate(everybody) if one in later),
             reached_mail_from=True,
         )
 
