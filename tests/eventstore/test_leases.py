@@ -128,7 +128,7 @@ def test_two_holders_share_the_partitions_and_the_rest_gets_all_when_one_closes(
     second.close()
     began_s = monotonic()
     assert eventually(lambda: first.held == ALL)
-    assert monotonic() - began_s < TTL_S / 2
+    assert monotonic() - began_s < TTL_S  # It did not wait for that.
     epochs = {fence.partition: fence.epoch for fence in gained}
     assert all(epochs[partition] == 3 for partition in lost)
 

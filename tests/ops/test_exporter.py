@@ -277,14 +277,19 @@ def test_a_target_that_never_answers_holds_up_neither_projector_nor_exit(
 def test_a_standby_exports_nothing(event_log: EventLog) -> None:
     active, standby = (ProjectorProcess(event_log, PROJECTIONS, 1000) for _ in range(2))
     running = [gevent.spawn(active.run)]
-    eventually(lambda: active.is_current)
-    running.append(gevent.spawn(standby.run))
-    gevent.sleep(0.3)
-    assert (active.is_current, standby.is_current) == (True, False)
-    active.stop()
-    eventually(lambda: standby.is_current)
-    standby.stop()
-    gevent.joinall(running, timeout=5, raise_error=True)
+    try:
+        eventually(lambda: active.is_current)
+        running.append(gevent.spawn(standby.run))
+        for _ in range(30):
+            gevent.sleep(0.01)
+            assert not standby.is_current
+        eventually(lambda: active.is_current)  # The other's look may have been in its way.
+        active.stop()
+        eventually(lambda: standby.is_current)
+    finally:
+        active.stop()
+        standby.stop()
+        gevent.joinall(running, timeout=5, raise_error=True)
 
 
 @pytest.mark.processes

@@ -15,7 +15,7 @@ import pytest
 from support.histories import record_messages, rows_of
 
 from signalbox.eventstore.log import EventLog
-from signalbox.ops.projector import ProjectorProcess
+from signalbox.ops.projector import IDLE_S, ProjectorProcess
 from signalbox.projections import dashboard
 from signalbox.projections.building import build
 from signalbox.projections.models import PROJECTIONS
@@ -101,7 +101,7 @@ def test_new_events_are_shown_within_a_moment(event_log: EventLog) -> None:
         assert models.wait_for(record_messages(event_log, 1, first=number))
         waits_s.append(monotonic() - started_s)
         gevent.sleep(0.03)
-    assert sorted(waits_s)[5] < 0.2
+    assert sorted(waits_s)[5] < IDLE_S / 2
     process.stop()
     running.get(timeout=5)
 

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from time import monotonic
 
 import gevent
 import psycopg
@@ -190,9 +189,7 @@ def test_a_projector_that_says_nothing_loses_its_turn(event_log: EventLog) -> No
         projecting(event_log, *PROJECTIONS) as standby,
     ):
         paused.advance()
-        started_s = monotonic()
         _wait_for_turn(standby)
-        assert monotonic() - started_s < 2.5
         record_messages(event_log, 1)
         assert not paused.advance().mine
 
