@@ -1,6 +1,6 @@
 """Which mails of a tenant may leave: its batches, accounts, limits and warm-up decide.
 
-lane ──▶ suspended? held   account gone? deleted   over a limit? put off, or failed
+lane ──▶ suspended? held   account gone? failed   over a limit? put off, or failed
      ──▶ warm-up asked ──▶ MailAttempted
 """
 
@@ -163,7 +163,7 @@ class Boarding:
             return False
         flight.account = account
         if flight.account is None:
-            return self._put_off(flight, mails.DeleteMail("account"), now_s)
+            return self._put_off(flight, mails.FailMail(0, mails.NO_ACCOUNT), now_s)
         if flight.account.limits and not self._has_room(flight, flight.account, now_s):
             return False
         self._flights.seat(flight)

@@ -22,7 +22,7 @@ from signalbox.actors.mail_changes import Flight
 from signalbox.actors.mail_feeder import MailFeeder, Page
 from signalbox.actors.mail_flights import Flights
 from signalbox.actors.mail_hand import Hand
-from signalbox.actors.mail_held import release_held
+from signalbox.actors.mail_held import look_through
 from signalbox.actors.mail_messages import (
     Changed,
     Judged,
@@ -174,7 +174,7 @@ class MailDispatcher(Actor):
     def _changed(self, event: tenants.Event) -> None:
         self._board.changed()
         match event:
-            case tenants.DispatchActivated():
+            case tenants.DispatchActivated() | tenants.MailAccountRemoved():
                 self._wants_release = True
                 self._hand.rediscover()
             case tenants.MailAccountSet(account):
@@ -349,12 +349,12 @@ class MailDispatcher(Actor):
             last.rawlink(lambda _: done.set())
 
     def _release(self, kinds: Iterable[str]) -> None:
-        """Have mails that wait for a batch lined up, where nothing holds the batch any more."""
+        """Have mails looked through that wait for what may be otherwise now."""
         self._wants_release = False
         if self._releasing is not None:
             self._releasing.kill(block=False)
         self._releasing = gevent.spawn(
-            release_held, self._parts, self._tenure, self._feeder, self._tenant_id, kinds
+            look_through, self._parts, self._tenure, self._feeder, self._tenant_id, kinds
         )
 
     def _now_s(self) -> float:

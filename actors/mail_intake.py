@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 BATCH: Final = 100
 ALREADY_SENT: Final = "already sent"
-NO_ACCOUNT: Final = "account not found for tenant"
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -133,7 +132,7 @@ class MailIntake:
         content = _text(one.content)
         reason = one.refused or self._too_long(one.content)
         if is_pec is None or reason or not stream_id:
-            reason = reason or (NO_ACCOUNT if is_pec is None else "missing id")
+            reason = reason or (domain.NO_ACCOUNT if is_pec is None else "missing id")
             return Draft(
                 stream_id,
                 domain.RejectMail(

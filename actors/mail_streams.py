@@ -86,6 +86,11 @@ def waiting_kind(priority: int, account_id: str) -> str:
     return f"mail{priority}/{account_id}"
 
 
+def account_of(kind: str) -> str:
+    """Return the account that rows of a kind wait for."""
+    return kind.partition("/")[2]
+
+
 def row_of(stream_id: str, mail: Mail, now_s: float) -> InboxRow:
     """Return the row by which an open mail waits from now on."""
     actor_id = tenants.stream_of(mail.tenant_id)

@@ -118,8 +118,9 @@ class TenantSync:
         self._wake.set()
 
     def ask_if_owing(self) -> None:
-        """Call now if there is something to tell."""
-        self._asked = self._asked or self._owes
+        """Call now if there is something to tell, unless the server wants to rest."""
+        if self._owes:
+            self._sync = replace(self._sync, not_before_s=0.0)
         self._wake.set()
 
     def reconsider(self) -> None:

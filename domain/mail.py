@@ -22,13 +22,14 @@ from signalbox.domain.tenant_config import InDoubt
 STREAM_PREFIX: Final = "mail-"
 PRIORITIES: Final = range(4)  # 0 is immediate, 3 is low
 PRIORITY_DEFAULT: Final = 2
+NO_ACCOUNT: Final = "account not found for tenant"
 RETRY_DELAYS_S: Final = (60.0, 300.0, 900.0, 3_600.0, 7_200.0)
 """How long a mail waits after each temporary failure; one more is its last."""
 
 Status = Literal["pending", "deferred", "sent", "error", "deleted"]
 BounceKind = Literal["hard", "soft"]
 PecReceipt = Literal["pec_acceptance", "pec_delivery", "pec_error"]
-Deletion = Literal["asked", "cleanup", "account"]
+Deletion = Literal["asked", "cleanup"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

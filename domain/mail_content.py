@@ -38,15 +38,17 @@ class Attachment:
 class MailContent:
     """A mail; an entry of `to`, `cc` and `bcc` may be several addresses with commas between.
 
-    `return_path` is the envelope's sender; empty: the address of `sender`. `message_id` empty: one
-    is made. Only the exact `content_type` "html" makes it text/html. `headers` replace those of
-    their names; None is left out.
+    `texts` names those of the three that came as one text. `return_path` is the envelope's sender;
+    empty: the address of `sender`. `message_id` empty: one is made. Only the exact `content_type`
+    "html" makes it text/html. `headers` replace those of their names; None is left out. It is not
+    to leave before `not_before_s` (Unix; 0: at once).
     """
 
     sender: str
     to: tuple[str, ...]
     cc: tuple[str, ...] = ()
     bcc: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
     reply_to: str = ""
     return_path: str = ""
     message_id: str = ""
@@ -55,6 +57,7 @@ class MailContent:
     content_type: str = "plain"
     headers: Mapping[str, object] = field(default_factory=dict)
     attachments: tuple[Attachment, ...] = ()
+    not_before_s: int = 0
 
     @property
     def address_characters(self) -> int:

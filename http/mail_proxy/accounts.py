@@ -35,7 +35,7 @@ class NewAccount(Resource):
         given = body_of(req, self._body, wire.AccountBody)
         caller.require(given.tenant_id)
         account = given.account(self._tenants.seal)
-        with phrased():
+        with phrased(given):
             self._tenants.put_account(
                 given.tenant_id, account, by=caller.by, request_id=req.context.request_id
             )

@@ -29,6 +29,7 @@ class Switch(Resource):
         super().__init__(gate)
         self._switch = tenants.suspend if suspends else tenants.activate
         self._reads = reads
+        self._suspends = suspends
         self._nobody = (
             "tenant not found"
             if suspends
@@ -40,17 +41,21 @@ class Switch(Resource):
         caller = self._gate(req)
         asked = query_of(req, Batch)
         tenant_id = of_tenant(caller, asked)
+        # What goes on waits no more a moment later.
+        waited = 0 if self._suspends else self._pending(tenant_id, asked)
         suspended = self._switched(
             tenant_id, asked.batch_code or "", by=caller.by, request_id=req.context.request_id
         )
-        pending = self._reads.pending(tenant_id, asked.batch_code or None)
         shown = answers.Suspended(
             tenant_id=tenant_id,
             batch_code=answers.given(asked.batch_code),
             suspended_batches=sorted(suspended),
-            pending_messages=pending,
+            pending_messages=self._pending(tenant_id, asked) if self._suspends else waited,
         )
         answer(resp, shown)
+
+    def _pending(self, tenant_id: str, asked: Batch) -> int:
+        return self._reads.pending(tenant_id, asked.batch_code or None)
 
     def _switched(
         self, tenant_id: str, batch_code: str, *, by: str, request_id: str

@@ -37,8 +37,9 @@ class Instance(Resource):
     def on_put(self, req: Request, resp: falcon.Response) -> None:
         """Configure some of it anew; fine if that is nothing."""
         caller = self._gate.admin(req)
-        changes = body_of(req, self._body, wire.InstanceBody).changes(self._instance.seal)
-        with phrased():
+        given = body_of(req, self._body, wire.InstanceBody)
+        changes = given.changes(self._instance.seal)
+        with phrased(given):
             self._instance.update(changes, by=caller.by, request_id=req.context.request_id)
         answer(resp, answers.Done())
 

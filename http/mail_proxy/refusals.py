@@ -32,13 +32,14 @@ def body_of(failure: Mapping[str, object], status: int, error: str) -> dict[str,
 
 
 @contextmanager
-def phrased() -> Iterator[None]:
-    """Phrase the refusals of what is done within. Raises: `Failure`."""
+def phrased(body: object = None) -> Iterator[None]:
+    """Phrase the refusals of what is done within, with a request's body. Raises: `Failure`."""
     try:
         yield
     except domain.InvalidField as invalid:
         said = f"Value error, {invalid.reason}"
-        raise fault("value_error", ("body", invalid.field), said) from invalid
+        value = getattr(body, invalid.field, None)
+        raise fault("value_error", ("body", invalid.field), said, value) from invalid
     except domain.Refused as refused:
         raise Failure(STATUSES[type(refused)], str(refused)) from refused
 

@@ -39,7 +39,7 @@ class NewTenant(Resource):
         caller = self._gate.admin(req)
         given = body_of(req, self._body, wire.TenantBody)
         config = given.config(self._tenants.seal)
-        with phrased():
+        with phrased(given):
             key = self._tenants.put(
                 given.id, config, by=caller.by, request_id=req.context.request_id
             )
@@ -104,7 +104,7 @@ class Tenant(Resource):
         given = body_of(req, self._body, wire.TenantChange)
         caller.require(tenant_id)
         changes = given.changes(self._tenants.seal)
-        with phrased():
+        with phrased(given):
             self._tenants.update(
                 tenant_id, changes, by=caller.by, request_id=req.context.request_id
             )

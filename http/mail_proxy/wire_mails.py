@@ -7,7 +7,7 @@ out.
 from __future__ import annotations
 
 from math import floor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -184,9 +184,9 @@ def _payload(row: MailView, content: MailContent) -> Payload:
         tenant_id=row.tenant_id,
         account_id=row.account_id,
         sender=content.sender,
-        to=_addresses(content.to),
-        cc=_addresses(content.cc) or UNSET,
-        bcc=_addresses(content.bcc) or UNSET,
+        to=_addresses(content, "to"),
+        cc=_addresses(content, "cc") or UNSET,
+        bcc=_addresses(content, "bcc") or UNSET,
         reply_to=content.reply_to or UNSET,
         return_path=content.return_path or UNSET,
         subject=content.subject,
@@ -196,8 +196,7 @@ def _payload(row: MailView, content: MailContent) -> Payload:
         message_id=content.message_id or UNSET,
         attachments=[_attachment(one) for one in content.attachments] or UNSET,
         priority=row.priority,
-        # Behind a retry the time is that of the next one, not the client's.
-        deferred_ts=UNSET if row.retries else _time(row.deferred_until_s),
+        deferred_ts=content.not_before_s or UNSET,
         batch_code=row.batch_code or UNSET,
         retry_count=row.retries or UNSET,
     )
@@ -218,10 +217,10 @@ def _auth(auth: AttachmentAuth) -> AttachmentAuthShown:
     return AttachmentAuthShown(method=auth.method or "none", user=auth.user or UNSET)
 
 
-def _addresses(given: tuple[str, ...]) -> Addresses:
-    """Return addresses as they were given: one text with commas in it was no list."""
-    is_text = len(given) == 1 and "," in given[0]
-    return given[0] if is_text else [*given]
+def _addresses(content: MailContent, name: Literal["to", "cc", "bcc"]) -> Addresses:
+    """Return addresses as they were given: one text, or a list."""
+    given: tuple[str, ...] = getattr(content, name)
+    return "".join(given) if name in content.texts else [*given]
 
 
 def _happened(one: MailEvent) -> Happened:
@@ -230,7 +229,7 @@ def _happened(one: MailEvent) -> Happened:
         metadata["deferred_ts"] = floor(one.until_s)
     if one.bounce:
         metadata["bounce_type"] = one.bounce
-    if one.code:
+    if one.code and one.kind != "sent":
         metadata["code"] = one.code
     if one.refused_recipients:
         metadata["refused_recipients"] = one.refused_recipients

@@ -111,11 +111,13 @@ class MessageBody(msgspec.Struct, kw_only=True):
 
     def content(self) -> MailContent:
         """Return what is in it."""
+        lists = {"to": self.to, "cc": self.cc, "bcc": self.bcc}
         return MailContent(
             sender=self.sender,
             to=_addresses(self.to),
             cc=_addresses(self.cc),
             bcc=_addresses(self.bcc),
+            texts=tuple(name for name, given in lists.items() if isinstance(given, str)),
             reply_to=self.reply_to or "",
             return_path=self.return_path or "",
             message_id=self.message_id or "",
@@ -124,6 +126,7 @@ class MessageBody(msgspec.Struct, kw_only=True):
             content_type=self.content_type or "plain",
             headers=self.headers or {},
             attachments=tuple(one.attachment() for one in self.attachments or ()),
+            not_before_s=self.deferred_ts or 0,
         )
 
     @property

@@ -417,17 +417,58 @@ def test_a_mail_that_is_being_sent_is_not_replaced(event_log: EventLog) -> None:
         eventually_equal(lambda: relay.status("m-1"), "sent")
 
 
-def test_mails_of_a_removed_account_go_with_it_and_no_other(relay: Relay) -> None:
-    suspended(relay)
+WAITING = ("now", "later", "held")
+"""Mails that wait to leave, for their time, and for their batch."""
+
+
+def add_waiting(relay: Relay) -> None:
+    later_s = relay.clock().timestamp() + 3_600
+    relay.add(
+        new("now"), new("later", deferred_until_s=later_s), new("held", batch_code="may"),
+        new("other", account_id="other"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("batch_code", ["", "may"])
+def test_what_waits_for_a_removed_account_fails_and_nothing_else(
+    relay: Relay, batch_code: str
+) -> None:
+    relay.transport.shut[ACCOUNT] = Flag()
+    suspended(relay, batch_code)
     relay.account("other")
     relay.account(tenant="beta")
-    relay.add(new("m-1"), new("m-2", account_id="other"))
+    add_waiting(relay)
+    if batch_code:
+        eventually_equal(lambda: (held_rows(relay), len(relay.transport.jobs)), (1, 2))
     relay.tenants.remove_account(TENANT, ACCOUNT, by="test")
+    eventually_equal(lambda: relay.status("later"), "error")
+    eventually_equal(lambda: relay.status("held"), "error")
+    gone = domain.MailFailed(0, "account not found for tenant")
+    assert relay.events("later")[-1] == relay.events("held")[-1] == gone
+    relay.transport.shut[ACCOUNT].set()  # What is on its way is what becomes of it.
+    eventually_equal(lambda: relay.status("now"), "sent" if batch_code else "error")
     activate(relay)
-    eventually_equal(lambda: relay.status("m-1"), "deleted")
-    eventually_equal(lambda: relay.status("m-2"), "sent")
+    eventually_equal(lambda: relay.status("other"), "sent")
+    eventually_equal(relay.waiting, 0)
     relay.add(new("m-1"), tenant="beta")
     eventually_equal(lambda: relay.status("m-1", "beta"), "sent")
+
+
+def test_what_waits_for_an_account_that_was_removed_while_no_relay_ran_fails(
+    event_log: EventLog,
+) -> None:
+    with Relay(event_log) as first:
+        suspended(first)
+        first.account()
+        first.account("other")
+        add_waiting(first)
+        first.keeper.close()
+        first.tenants.remove_account(TENANT, ACCOUNT, by="test")
+        assert [first.status(one) for one in WAITING] == ["pending", "deferred", "pending"]
+    with Relay(event_log) as second:
+        for one in WAITING:
+            eventually_equal(lambda one=one: second.status(one), "error")  # type: ignore[misc]
+        assert second.status("other") == "pending"
 
 
 def test_nothing_of_a_deleted_tenant_is_sent(relay: Relay) -> None:

@@ -184,7 +184,7 @@ def test_a_mail_waits_while_the_log_can_not_be_asked_of_its_account(
         monkeypatch.setattr(relay.tenants, "newest", away)
         with pytest.raises(Unavailable):
             relay.tenants.activate(TENANT, by="test")  # It is stored all the same.
-        eventually_equal(lambda: relay.status("m-1"), "deleted", timeout_s=10)
+        eventually_equal(lambda: relay.status("m-1"), "error", timeout_s=10)
         eventually_equal(lambda: relay.status("m-2"), "sent", timeout_s=10)
         eventually_equal(lambda: free_slots(relay), 100, timeout_s=5)
 

@@ -340,6 +340,9 @@ def test_a_server_that_rests_is_left_alone_even_with_reports(
     assert len(server.calls) == 1
     (status,) = relay.reads.sync_status()
     assert status.rests(time.time())
+    MailNudges(event_log).run_now(None)
+    gevent.sleep(0.4)
+    assert len(server.calls) == 1
     MailNudges(event_log).run_now("acme")  # The tenant itself may end its rest.
     eventually(lambda: ids(server) == ["m1"])
 

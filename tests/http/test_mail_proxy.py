@@ -277,6 +277,24 @@ def test_batches_are_suspended_and_go_on(surface: Surface) -> None:
     assert answer.json == {**expected, "suspended_batches": [], "pending_messages": 1}
 
 
+def test_mails_that_go_on_are_counted_before_they_go(
+    surface: Surface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(surface, message("m-1"), message("m-2"))
+    ask(surface, "POST", "/commands/suspend?tenant_id=acme")
+    activate = surface.tenants.activate
+
+    def activate_and_send(*args: Any, **named: Any) -> frozenset[str]:  # noqa: ANN401  its own
+        suspended = activate(*args, **named)
+        surface.mails.run_now("acme")
+        return suspended
+
+    monkeypatch.setattr(surface.tenants, "activate", activate_and_send)
+    answer = ask(surface, "POST", "/commands/activate?tenant_id=acme")
+    assert answer.json["pending_messages"] == 2
+    assert shown(surface, "&active_only=1") == []
+
+
 @pytest.mark.parametrize("name", ["", "*"])
 def test_everything_is_suspended_and_goes_on(surface: Surface, name: str) -> None:
     more = f"&batch_code={name}" if name else ""
@@ -359,6 +377,7 @@ def test_a_bounce_interval_is_a_second_at_least(surface: Surface) -> None:
     (fault,) = answer.json["detail"]
     assert (fault["type"], fault["loc"]) == ("value_error", ["body", "bounce_poll_interval"])
     assert fault["msg"] == "Value error, expected at least one second"
+    assert fault["input"] == 0
 
 
 def test_bounces_are_looked_for_anew(surface: Surface) -> None:

@@ -129,6 +129,22 @@ def test_a_mail_tells_what_became_of_it(surface: Surface) -> None:
     assert [one["id"] for one in shown(surface, "&active_only=yes")] == ["waits"]
 
 
+@pytest.mark.parametrize("given", ["a@x.test", "a@x.test, b@x.test", ["Doe, Jo <j@x.test>"]])
+def test_addresses_are_shown_as_they_were_given(surface: Surface, given: object) -> None:
+    add(surface, message("m-1", to=given, cc=given, bcc=given))
+    (found,) = shown(surface)
+    assert [found["message"][name] for name in ("to", "cc", "bcc")] == [given] * 3
+
+
+def test_a_message_is_shown_as_it_was_given_whenever_it_is_sent(surface: Surface) -> None:
+    add(surface, message("m-1", deferred_ts=5))
+    surface.mails.happen(("acme", "m-1"), mail.AttemptMail())
+    surface.mails.happen(("acme", "m-1"), mail.RecordDelivery(code=250, response="OK"))
+    (found,) = shown(surface)
+    assert found["message"]["deferred_ts"] == 5
+    assert "deferred_ts" not in found
+
+
 def test_a_retry_is_not_when_the_client_wanted_it(surface: Surface) -> None:
     add(surface, message("m-1"))
     surface.mails.happen(("acme", "m-1"), mail.AttemptMail())

@@ -154,11 +154,6 @@ def test_the_newest_commands_are_behind_the_next_older_one(
     assert told.names(after_id=after_id, **query) == names
 
 
-def test_mails_that_go_with_their_account_are_no_command(told: Told) -> None:
-    told.mail("p", queued(), MailDeleted("account"), request_id="r")
-    assert told.names() == "addMessages"
-
-
 @pytest.mark.parametrize(
     ("event", "command", "payload"),
     [

@@ -278,7 +278,7 @@ class FakeMails:
         for event in mails.decide(self.states.get(key), command, at_s):
             self.states[key] = mails.evolve(self.states.get(key), event, at_s)
             if isinstance(event, mails.MailSent):
-                self.note(key, kind="sent", reported_at_s=at_s)
+                self.note(key, kind="sent", code=str(event.code), reported_at_s=at_s)
 
     def note(self, key: tuple[str, str], **told: Any) -> None:  # noqa: ANN401  fields of an event
         """Have something in a mail's history."""
