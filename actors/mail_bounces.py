@@ -21,6 +21,7 @@ from signalbox.actors.mailbox_news import take_news
 from signalbox.actors.transports.imap import ANYWHERE, Access, MailboxAway, Place
 from signalbox.domain import dsn, mail_instance
 from signalbox.domain.bounce_rules import DEFAULT_RULES
+from signalbox.domain.mail import RecordBounce
 from signalbox.domain.mail_instance import BouncePolled
 from signalbox.eventstore import metrics
 from signalbox.eventstore.errors import Conflict, FenceLost
@@ -182,7 +183,10 @@ class MailBounces:
             log.info("bounce of an unknown mail", extra={"code": bounce.code})
             return
         metrics.MAIL_BOUNCES.labels(bounce.kind).inc()
-        self._parts.mails.bounced(pk, bounce.kind, bounce.code, bounce.reason)
+        command = RecordBounce(
+            kind=bounce.kind, code=bounce.code, reason=bounce.reason, recipient=bounce.recipient
+        )
+        self._parts.mails.bounced(pk, command)
 
     def _pk_of(self, origin: dsn.Origin) -> str:
         """Return the mail; one that its client's id tells only if no other has that id."""
@@ -193,6 +197,8 @@ class MailBounces:
         if not origin.client_id:
             return ""
         found = self._parts.by_client_id.with_client_id(origin.client_id, 2)
+        if not found:  # The original's clients call a mail by its pk there.
+            return origin.client_id
         return found[0][1] if len(found) == 1 else ""
 
 

@@ -131,8 +131,11 @@ def tell_operators(tenant: Tenant, tracked: Tracked, events: tuple[domain.Event,
     }
     for event in events:
         match event:
-            case domain.MailSent():
+            case domain.MailSent(code, reason):
                 metrics.MAIL_SENT.labels(*labels).inc()
+                if not domain.is_good(code):
+                    why = kind_of(code, reason)
+                    log.info("mail not sent to all", extra={**about, "code": code, "why": why})
             case domain.MailFailed(code, reason):
                 metrics.MAIL_ERRORS.labels(*labels).inc()
                 log.info("mail failed", extra={**about, "code": code, "why": kind_of(code, reason)})

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from signalbox.actors.tenants import Tenants
-    from signalbox.domain.mail import BounceKind, Mail, PecReceipt
+    from signalbox.domain.mail import Mail, PecReceipt
     from signalbox.eventstore.journal import Journal
     from signalbox.eventstore.log import EventLog
 
@@ -92,9 +92,9 @@ class Mails:
         command = domain.DeleteMail("cleanup", if_settled=True)
         return len(self._delete([domain.stream_of(pk) for pk in pks], command, asked))
 
-    def bounced(self, pk: str, kind: BounceKind, code: str, reason: str, *, by: str = BY) -> bool:
+    def bounced(self, pk: str, bounce: domain.RecordBounce, *, by: str = BY) -> bool:
         """Note that a mail came back; tell whether that is news of a mail that left."""
-        return self._change(pk, domain.RecordBounce(kind=kind, code=code, reason=reason), by)
+        return self._change(pk, bounce, by)
 
     def pec(self, pk: str, kind: PecReceipt, details: str = "", *, by: str = BY) -> bool:
         """Note a receipt of certified mail; tell whether it is news."""

@@ -143,11 +143,12 @@ class DeferMail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordBounce:
-    """The mail came back."""
+    """The mail came back, from that recipient if anybody said so."""
 
     kind: BounceKind
     code: str
     reason: str
+    recipient: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,11 +295,12 @@ class MailInDoubt:
 
 @dataclass(frozen=True, slots=True)
 class MailBounced:
-    """It came back after it was sent."""
+    """It came back after it was sent, from that recipient if anybody said so."""
 
     kind: BounceKind
     code: str
     reason: Private
+    recipient: Personal = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,8 +410,9 @@ def decide(  # noqa: C901, PLR0911  the table of commands
             return (_given_up(mail, code, reason),) if mail.is_open else ()
         case RecordDelivery() | RecordTrouble() | RecordDoubt():
             return _settle(mail, command, now_s) if mail.in_flight else ()
-        case RecordBounce(kind=kind, code=code, reason=reason):
-            return (MailBounced(kind, code, reason),) if _may_bounce(mail, kind) else ()
+        case RecordBounce(kind=kind, code=code, reason=reason, recipient=recipient):
+            bounced = MailBounced(kind, code, reason, recipient)
+            return (bounced,) if _may_bounce(mail, kind) else ()
         case RecordPecReceipt(kind=kind, details=details):
             return (PecReceiptRecorded(kind, details),) if kind not in mail.pec else ()
         case MissPecAcceptance():
@@ -462,6 +465,11 @@ def evolve(  # noqa: C901, PLR0911  the table of events
             return replace(mail, status="deleted", in_flight=False)
         case _:
             assert_never(event)
+
+
+def is_good(code: int) -> bool:
+    """Tell whether a server's code says that it took a mail (RFC 5321, 4.2.1)."""
+    return code // 100 == 2  # noqa: PLR2004  positive completion
 
 
 def stream_of(pk: str) -> str:

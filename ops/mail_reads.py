@@ -88,6 +88,10 @@ class MailReads:
         """Return what mails hold, by pk; nothing for those that never were."""
         return self._models.mail_contents(pks)
 
+    def concerned(self, pks: Sequence[str]) -> Mapping[int, str | int]:
+        """Return whom what became of mails concerns, unless all, by position in the log."""
+        return self._models.mail_concerned(pks)
+
     def with_client_id(self, client_id: str, limit: int = 2) -> list[tuple[str, str]]:
         """Return tenant and pk of the mails that any client calls so, the newest first."""
         return self._caught_up().mails_with_client_id(client_id, limit)

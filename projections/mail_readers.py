@@ -37,6 +37,10 @@ class MailModels(ReadModels):
         """Return what mails hold, by pk; nothing for those that never were."""
         return mail_views.find_contents(self._log, pks)
 
+    def mail_concerned(self, pks: Sequence[str]) -> Mapping[int, str | int]:
+        """Return whom what became of mails concerns, unless all; see `find_concerned`."""
+        return mail_views.find_concerned(self._log, pks)
+
     def mail_tenants(self, *, active_only: bool) -> list[str]:
         """Return the tenants that exist, by id."""
         with self._reading() as cursor:

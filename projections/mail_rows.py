@@ -26,6 +26,7 @@ from signalbox.domain.mail import (
     PecAcceptanceMissed,
     PecReceipt,
     PecReceiptRecorded,
+    is_good,
 )
 
 if TYPE_CHECKING:
@@ -198,10 +199,11 @@ def advance(row: MailRow, event: Change, recorded: Recorded) -> None:
     """Apply what happened to a mail."""
     row.updated_at_s = recorded.at_s
     match event:
-        case MailSent(code, _, refused_recipients=refused):
+        case MailSent(code, response, refused_recipients=refused):
             row.status, row.sent_at_s, row.deferred_until_s = "sent", recorded.at_s, 0.0
             row.refused_recipients = refused
-            _tell(row, "sent", recorded, code=code)
+            # What was given up on for the last recipients tells why.
+            _tell(row, "sent", recorded, code=code, reason="" if is_good(code) else response)
         case MailPartlySent(refused_recipients=refused):
             row.refused_recipients += refused
             row.retries = 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, LiteralString, get_args
 
 import msgspec
 
-from signalbox.domain.mail import pk_of, stream_of
+from signalbox.domain.mail import MailBounced, MailDeferred, MailPartlySent, pk_of, stream_of
 from signalbox.domain.mail_content import MailContent
 from signalbox.domain.names import names_of
 from signalbox.domain.personal import ERASED
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from signalbox.projections.projection import Cursor
 
 CONTENTS_AT_ONCE: Final = 1_000
+CONCERNING: Final = names_of(MailBounced, MailDeferred, MailPartlySent)
 NO_CONTENT: Final = MailContent(sender=ERASED, to=(ERASED,), subject=ERASED, body=ERASED)
 """What a mail holds whose tenant's data key is destroyed."""
 
@@ -204,6 +205,26 @@ def find_contents(log_: EventLog, pks: Sequence[str]) -> dict[str, MailContent]:
             assert isinstance(recorded.event, Beginning), recorded
             found[pk_of(recorded.stream_id)] = recorded.event.content
     return {pk: _read(content) for pk, content in found.items()}
+
+
+def find_concerned(log_: EventLog, pks: Sequence[str]) -> dict[int, str | int]:
+    """Return whom bounces and retries concern that don't concern all, by position in the log.
+
+    That is an address, or a place in the envelope. Raises: `Unavailable`.
+    """
+    found: dict[int, str | int] = {}
+    waits: tuple[str, int] | None = None
+    for recorded in log_.read_many(list(map(stream_of, pks)), CONCERNING):
+        match recorded.event:
+            case MailBounced(recipient=recipient) if recipient:
+                found[recorded.position] = recipient
+            case MailPartlySent(remaining=remaining):
+                waits = recorded.stream_id, remaining[0]
+            case MailDeferred() if waits and waits[0] == recorded.stream_id:
+                found[recorded.position] = waits[1]
+            case _:
+                pass
+    return found
 
 
 def find_reports(

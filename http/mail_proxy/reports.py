@@ -11,6 +11,7 @@ left alone until `next_sync_after`; the original calls it even then when there i
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, Protocol, assert_never
 
 import msgspec
@@ -73,10 +74,13 @@ class OriginalReports(msgspec.Struct, frozen=True):
 
 
 class Contents(Protocol):
-    """What is in mails."""
+    """What is in mails, and whom what became of them concerns. Its methods raise `Unavailable`."""
 
     def contents(self, pks: Sequence[str]) -> Mapping[str, MailContent]:
-        """Return what the log has. Raises: `Unavailable`."""
+        """Return what the log has."""
+
+    def concerned(self, pks: Sequence[str]) -> Mapping[int, str | int]:
+        """Return the address, or the place in the envelope, by the events' positions."""
 
 
 class SyncWording:
@@ -94,7 +98,7 @@ class SyncWording:
         """Return the body of a call. Raises: `Unavailable`."""
         if self._format_of(tenant) == ORIGINAL:
             return encode(OriginalReports([_original(one) for one in reports]))
-        recipients = self._recipients(list(dict.fromkeys(one.pk for one in reports)))
+        recipients = self._recipients(reports)
         return encode(DocumentedReports([_documented(one, recipients) for one in reports]))
 
     def read(self, answer: bytes) -> Wish:
@@ -113,13 +117,21 @@ class SyncWording:
     def _format_of(self, tenant: Tenant) -> str:
         return tenant.report_format or self._default
 
-    def _recipients(self, pks: Sequence[str]) -> dict[str, Text]:
-        """Return whom mails went to, a few mails at a time: attachments may be in them."""
-        recipients: dict[str, Text] = {}
-        size, place = FEW, 0
+    def _recipients(self, reports: Sequence[ReportEvent]) -> dict[int, Text]:
+        """Return whom events concern, a few mails at a time: attachments may be in them."""
+        recipients: dict[int, Text] = {}
+        told: Mapping[str, list[ReportEvent]] = defaultdict(list)
+        for one in reports:
+            told[one.pk].append(one)
+        some = {one.pk for one in reports if one.kind in {"bounce", "deferred"}}
+        concerned = self._contents.concerned([*some]) if some else {}
+        pks, size, place = [*told], FEW, 0
         while place < len(pks):
             found = self._contents.contents(pks[place : place + size])
-            recipients |= {pk: _recipient(content) for pk, content in found.items()}
+            for pk, content in found.items():
+                for event in told[pk]:
+                    whom = concerned.get(event.position, 0)
+                    recipients[event.position] = _recipient(content, whom)
             place += size
             enough = sum(map(_characters, found.values())) >= ENOUGH_CHARACTERS
             size = max(1, size // 2) if enough else min(2 * size, MANY)
@@ -130,12 +142,12 @@ def _original(event: ReportEvent) -> Report:
     return Report(id=event.client_id, **_told(event, int))
 
 
-def _documented(event: ReportEvent, recipients: Mapping[str, Text]) -> Report:
+def _documented(event: ReportEvent, recipients: Mapping[int, Text]) -> Report:
     return Report(
         tenant_id=event.tenant_id,
         id=event.client_id,
         pk=event.pk,
-        recipient_email=recipients.get(event.pk, UNSET),
+        recipient_email=recipients.get(event.position, UNSET),
         **_told(event, float),
     )
 
@@ -166,10 +178,14 @@ def _told(event: ReportEvent, moment: Callable[[float], int | float]) -> dict[st
             assert_never(event.kind)
 
 
-def _recipient(content: MailContent) -> Text:
-    """Return the first address a mail went to."""
+def _recipient(content: MailContent, whom: str | int) -> Text:
+    """Return an address, or the one at that place in a mail's envelope."""
     entries = [*content.to, *content.cc, *content.bcc]
-    return (ERASED not in entries and addresses.first_of(entries)) or UNSET
+    if ERASED in entries:
+        return UNSET
+    if not whom:
+        return addresses.first_of(entries) or UNSET
+    return whom if isinstance(whom, str) else addresses.unique(entries)[0][whom]
 
 
 def _characters(content: MailContent) -> int:

@@ -229,7 +229,7 @@ def _happened(one: MailEvent) -> Happened:
         metadata["deferred_ts"] = floor(one.until_s)
     if one.bounce:
         metadata["bounce_type"] = one.bounce
-    if one.code and one.kind != "sent":
+    if one.code and (one.kind != "sent" or one.reason):
         metadata["code"] = one.code
     if one.refused_recipients:
         metadata["refused_recipients"] = one.refused_recipients

@@ -107,6 +107,7 @@ def test_a_mail_that_came_back_has_bounced(
     (bounce,) = reading.bounces_of()
     assert (bounce.kind, bounce.code) == ("hard", "511")
     assert bounce.reason.startswith("550 5.1.1")
+    assert bounce.recipient == "ann@example.org"
     mail = reading.relay.mails.find(pk)
     assert mail is not None
     assert mail.bounced
@@ -232,6 +233,17 @@ def test_a_clients_id_tells_the_mail_only_if_no_other_has_it(
     mailbox.deliver(clientwise.replace("store@uuid-1", "twice"))
     eventually_equal(reading.polled, 2)
     assert len(reading.bounces_of()) == 1
+
+
+def test_a_pk_in_the_place_of_the_clients_id_tells_the_mail(
+    start_reading: Callable[..., Reading], mailbox: Inbox
+) -> None:
+    reading = start_reading()
+    pk = sent(reading)
+    clientwise = POSTFIX.replace(f"X-Signalbox-Mail-ID: {PK}\n", "")
+    mailbox.deliver(clientwise.replace("store@uuid-1", pk))
+    reading.look_into(mailbox)
+    eventually(reading.bounces_of)
 
 
 def test_a_bounce_of_a_mail_of_somebody_else_is_left_alone(

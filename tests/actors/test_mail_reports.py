@@ -21,6 +21,7 @@ from signalbox.domain.mail import (
     MailBounced,
     MailDeferred,
     MailFailed,
+    MailPartlySent,
     MailSent,
     PecReceiptRecorded,
 )
@@ -115,6 +116,21 @@ def test_what_became_of_a_mail_is_told_in_the_documented_words(
     assert {call.target for call in server.calls} == {"/mail-proxy/sync"}
     assert {call.headers["Content-Type"] for call in server.calls} == {"application/json"}
     assert all("Authorization" not in call.headers for call in server.calls)
+
+
+def test_a_report_names_the_recipient_it_is_about(
+    start_relay: StartRelay, server: Receiver
+) -> None:
+    relay = start_relay()
+    relay.tenant("acme", base(server))
+    waits = MailDeferred(time.time() + 60, "(451, 'later') (SMTP 451)", retry=True)
+    bounced = MailBounced("hard", "511", "no such user", "bob@example.org")
+    partly = MailPartlySent(250, "ok", (1,))
+    relay.mail("acme", "m1", waits, partly, waits, SENT, bounced, more_to="bob@example.org")
+    eventually(lambda: len(reports(server)) == 4)
+    first, second, sent, bounce = reports(server)
+    assert first["recipient_email"] == sent["recipient_email"] == "ann@example.org"
+    assert second["recipient_email"] == bounce["recipient_email"] == "bob@example.org"
 
 
 def test_every_kind_of_report_in_the_words_of_the_original(

@@ -3,7 +3,7 @@
 import logging
 
 import pytest
-from support.dispatch import Relay, new
+from support.dispatch import TENANT, Relay, new
 from support.gateway import eventually
 from support.mail_relay import MailRelay
 from support.receiver import Receiver
@@ -95,3 +95,25 @@ def test_a_report_server_that_takes_nothing_is_warned_of_once_a_minute(
             relay.close()
     (warned,) = [one for one in caplog.records if "report server" in one.getMessage()]
     assert (warned.levelname, vars(warned)["error"]) == ("WARNING", "status 500")
+
+
+def test_recipients_who_never_got_a_mail_are_one_line(
+    event_log: EventLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    def partly(job: SmtpJob) -> SmtpOutcome:
+        refused = {"b@example.test": (451, "later")}
+        return SmtpOutcome(key=job.key, result="sent", code=250, refused=refused, remaining=(1,))
+
+    with Relay(event_log) as relay:
+        relay.transport.answer = partly
+        relay.account()
+        relay.add(new("m-1"))
+        eventually(lambda: relay.status("m-1") == "deferred")
+        relay.transport.answer = lambda job: SmtpOutcome(key=job.key, result="permanent", code=550)
+        relay.clock.ahead_s += 61
+        relay.dispatch.run_now(TENANT)
+        eventually(lambda: relay.status("m-1") == "sent")
+    (line,) = [one for one in caplog.records if one.getMessage() == "mail not sent to all"]
+    assert line.__dict__["why"] == "refused by the server"

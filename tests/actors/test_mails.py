@@ -234,10 +234,11 @@ def test_a_mail_comes_back_once_and_only_if_it_left(client: Client) -> None:
     client.add(new("m-1"), new("m-2"))
     client.becomes("m-1", domain.MailAttempted(1), domain.MailSent(250, "ok"))
     pk = client.mails.pk_of(TENANT, "m-1")
-    assert client.mails.bounced(pk, "hard", "511", "no such user")
-    assert not client.mails.bounced(pk, "hard", "511", "no such user")
-    assert not client.mails.bounced(client.mails.pk_of(TENANT, "m-2"), "hard", "511", "")
-    assert not client.mails.bounced("ghost", "hard", "511", "")
+    bounce = domain.RecordBounce(kind="hard", code="511", reason="no such user")
+    assert client.mails.bounced(pk, bounce)
+    assert not client.mails.bounced(pk, bounce)
+    assert not client.mails.bounced(client.mails.pk_of(TENANT, "m-2"), bounce)
+    assert not client.mails.bounced("ghost", bounce)
     last = client.log.read(client.stream("m-1"))[-1]
     assert last.tenant_id == client.tenants.known(TENANT).data_key
 

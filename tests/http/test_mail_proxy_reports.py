@@ -29,11 +29,14 @@ KINDS: Final[tuple[Literal["sent", "bounce"], ...]] = ("sent", "bounce")
 
 
 class Contents:
-    """The contents of mails by pk."""
+    """The contents of mails by pk, and whom events concern by position."""
 
-    def __init__(self, *to: str, body: str = "") -> None:
+    def __init__(
+        self, *to: str, body: str = "", concerned: Mapping[int, str | int] | None = None
+    ) -> None:
         self._to = to
         self._body = body
+        self._concerned = concerned or {}
         self.at_once: list[int] = []
 
     def contents(self, pks: Sequence[str]) -> Mapping[str, MailContent]:
@@ -41,6 +44,11 @@ class Contents:
         self.at_once.append(len(pks))
         mail = MailContent(sender="a@example.com", to=self._to, body=self._body)
         return dict.fromkeys(pks, mail) if self._to else {}
+
+    def concerned(self, pks: Sequence[str]) -> Mapping[int, str | int]:
+        """Return the same, whichever mails they are."""
+        assert len(set(pks)) == len(pks)
+        return self._concerned
 
 
 WORDING = SyncWording(Contents("Ann <ann@example.org>, bob@example.org"), DOCUMENTED)
@@ -111,6 +119,18 @@ def test_a_recipient_nobody_knows_any_more_is_left_out(contents: Contents) -> No
 def test_the_first_recipient_is_told_whoever_else_there_is(to: tuple[str, ...]) -> None:
     body = json.loads(SyncWording(Contents(*to), DOCUMENTED).body(TENANT, [SENT]))
     assert body["reports"][0]["recipient_email"] == "ann@example.org"
+
+
+@pytest.mark.parametrize(
+    ("whom", "told"),
+    [("bob@example.org", "bob@example.org"), (0, "ann@example.org"), (2, "cy@example.org")],
+)
+def test_whom_an_event_concerns_is_told_whoever_is_the_first(whom: str | int, told: str) -> None:
+    to = ("Ann <ann@example.org>, bob@example.org", "ann@example.org", "cy@example.org")
+    bounce = replace(SENT, kind="bounce", position=8)
+    wording = SyncWording(Contents(*to, concerned={8: whom}), DOCUMENTED)
+    sent, bounced = json.loads(wording.body(TENANT, [SENT, bounce]))["reports"]
+    assert (sent["recipient_email"], bounced["recipient_email"]) == ("ann@example.org", told)
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,12 @@ def test_a_mail_is_what_its_events_say(
     assert told.totals() == {status: 1}
 
 
+def test_a_mail_that_was_given_up_for_its_last_recipients_tells_why(told: Told) -> None:
+    told.mail("p", queued(), *PARTLY, MailSent(451, "Max retries (5) exceeded: later", 2))
+    sent = told.one().history[-1]
+    assert (sent.kind, sent.code, sent.reason) == ("sent", "451", "Max retries (5) exceeded: later")
+
+
 def test_whatever_is_told_of_a_bounce_is_in_the_history(told: Told) -> None:
     told.mail("p", queued(), SENT, BOUNCED)
     bounce = told.one().history[-1]

@@ -133,11 +133,10 @@ class MailRelay:
         self.tenants.put(tenant_id, TenantConfig(client_base_url=url, **config), by="admin")
         self.tenants.put_account(tenant_id, ACCOUNT, by="admin")
 
-    def mail(self, tenant_id: str, client_id: str, *events: Event) -> str:
+    def mail(self, tenant_id: str, client_id: str, *events: Event, more_to: str = "") -> str:
         """Queue a mail, let it be attempted, and these things happen to it; return its pk."""
-        content = MailContent(
-            sender="shop@example.com", to=("Ann <ann@example.org>",), subject="Your order"
-        )
+        to = ("Ann <ann@example.org>", more_to) if more_to else ("Ann <ann@example.org>",)
+        content = MailContent(sender="shop@example.com", to=to, subject="Your order")
         new = NewMail(client_id=client_id, account_id=ACCOUNT.account_id, content=content)
         (added,) = self.mails.add(tenant_id, [new], by="client")
         assert not added.reason, added

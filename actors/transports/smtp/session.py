@@ -26,6 +26,7 @@ from typing_extensions import override
 from signalbox.actors.transports.smtp import faults
 from signalbox.actors.transports.smtp.faults import Fault, Stage, Stopped, text_of
 from signalbox.actors.transports.smtp.login import way_in
+from signalbox.domain.mail import is_good
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -101,7 +102,7 @@ class Session:
         except (SMTPException, OSError, NoAnswer):
             code = 0
         self._in_transaction = False
-        return code // 100 == 2  # noqa: PLR2004  positive completion
+        return is_good(code)
 
     @property
     def needs_reset(self) -> bool:
@@ -203,7 +204,7 @@ class Session:
         self._in_transaction = False
         if code not in range(200, 600):  # No reply that tells anything.
             raise Fault("in_doubt", Stage.ACCEPT, reason=faults.reason_of(code, text))
-        if code // 100 != 2:  # noqa: PLR2004  positive completion
+        if not is_good(code):
             raise faults.refused(Stage.ACCEPT, code, text)
         self.used_s = monotonic()
         return Accepted(code, faults.sentence(text), refused)
