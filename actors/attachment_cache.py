@@ -15,17 +15,16 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import gevent
 
+from signalbox.actors.threads import in_thread
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 LEFT_FREE: Final = 0.1  # of the disk's share, when something has to go
 SWEEP_S: Final = 3_600.0
@@ -56,7 +55,7 @@ class AttachmentCache:
         """Return a content of a tenant's that is still kept."""
         found = self._from_memory((tenant_id, md5))
         if found is None and self._limits.folder is not None:
-            found = _in_thread(lambda: self._from_disk(tenant_id, md5))
+            found = in_thread(lambda: self._from_disk(tenant_id, md5))
             if found is not None:
                 self._to_memory((tenant_id, md5), found)
         return found
@@ -66,7 +65,7 @@ class AttachmentCache:
         md5 = md5_of(content)
         self._to_memory((tenant_id, md5), content)
         if self._limits.folder is not None and len(content) <= self._limits.disk_octets_max:
-            _in_thread(lambda: self._to_disk(tenant_id, md5, content))
+            in_thread(lambda: self._to_disk(tenant_id, md5, content))
 
     def forget(self, tenant_id: str) -> None:
         """Keep nothing of a tenant any more."""
@@ -74,7 +73,7 @@ class AttachmentCache:
             self._drop(key)
         if self._limits.folder is not None:
             folder = self._folder(tenant_id)
-            _in_thread(lambda: shutil.rmtree(folder, ignore_errors=True))
+            in_thread(lambda: shutil.rmtree(folder, ignore_errors=True))
             self._disk_octets = None
 
     def close(self) -> None:
@@ -84,7 +83,7 @@ class AttachmentCache:
     def sweep(self) -> None:
         """Remove what is on disk for too long, of tenants that are not there any more too."""
         try:
-            self._disk_octets = _in_thread(self._swept)
+            self._disk_octets = in_thread(self._swept)
         except OSError as error:
             log.warning("attachments on disk wait", extra={"error": str(error)})
 
@@ -175,8 +174,3 @@ class AttachmentCache:
 def md5_of(content: bytes) -> str:
     """Return the MD5 of a content in hexadecimal; it names it and proves nothing."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
-def _in_thread(work: Callable[[], T]) -> T:
-    result: T = gevent.get_hub().threadpool.apply(work)
-    return result

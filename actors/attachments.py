@@ -7,26 +7,27 @@
 
 Whatever a tenant writes, no host on our side of the network is asked (`transports/outside.py`), no
 file outside of that folder is read, and no secret of the tenant's goes to anybody but its server.
-A name may tell the MD5 of the content ("report{MD5:…}.pdf"): it must be that, and is taken from the
-cache if it was fetched lately.
+A name may tell the MD5 of the content ("report{MD5:…}.pdf"): what was fetched lately and has it is
+taken from the cache. It is a key and no claim: what is fetched is sent whatever its MD5.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import logging
 import os
 import re
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-import gevent
 import msgspec
 from gevent.lock import Semaphore
 
 from signalbox.actors.attachment_cache import md5_of
 from signalbox.actors.mail_calls import authorization_of, url_of
+from signalbox.actors.threads import in_thread
 from signalbox.actors.transports.fetching import Request, Unfetched
 from signalbox.actors.transports.smtp.message import File
 from signalbox.actors.transports.smtp.transport import Unattached
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from signalbox.actors.transports.fetching import Fetcher
     from signalbox.domain.mail_content import Attachment, AttachmentAuth, FetchMode, MailContent
     from signalbox.domain.tenant_config import LargeFiles
+
+log = logging.getLogger(__name__)
 
 ATTACHMENT_PATH: Final = "/mail-proxy/attachments"
 BASE64_PREFIX: Final = "base64:"
@@ -120,15 +123,17 @@ class Attachments:
     def _content(self, tenant_id: str, attachment: Attachment, md5: str) -> bytes:
         mode = mode_of(attachment)
         if mode == "base64":
-            return _checked(self._within_bounds(_decoded(attachment.storage_path)), md5)
+            return self._within_bounds(_decoded(attachment.storage_path))
         if mode == "filesystem":
-            return _checked(self._read(attachment.storage_path), md5)
+            return self._read(attachment.storage_path)
         known = self._cache.get(tenant_id, md5) if md5 else None
         if known is not None:
             return known
         with self._turns:
-            content = _checked(self._fetcher.fetch(self._request(tenant_id, attachment, mode)), md5)
-        if md5:
+            content = self._fetcher.fetch(self._request(tenant_id, attachment, mode))
+        if md5 and md5_of(content) != md5:
+            log.warning("attachment has another MD5 than was said", extra={"tenant": tenant_id})
+        elif md5:
             self._cache.put(tenant_id, content)
         return content
 
@@ -159,14 +164,14 @@ class Attachments:
             raise Unfetched("no files of this machine can be attached")
         octets_max = self._limits.octets_max + 1
         try:
-            found: bytes = gevent.get_hub().threadpool.apply(read_below, (root, path, octets_max))
+            found = in_thread(lambda: read_below(root, path, octets_max))
         except (OSError, ValueError) as error:
             raise Unfetched("no such file") from error
         return self._within_bounds(found)
 
 
 def named(attachment: Attachment) -> tuple[str, str]:
-    """Return an attachment's name without a mark, and the MD5 its content must have, if any."""
+    """Return an attachment's name without a mark, and the MD5 said of its content, if any."""
     mark = _MD5_MARK.search(attachment.filename)
     name = _MD5_MARK.sub("", attachment.filename, count=1) if mark else attachment.filename
     md5 = (attachment.content_md5 or (mark[1] if mark else "")).lower()
@@ -207,12 +212,6 @@ def _decoded(path: str) -> bytes:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise Unfetched("no proper Base64") from error
-
-
-def _checked(content: bytes, md5: str) -> bytes:
-    if md5 and md5_of(content) != md5:
-        raise Unfetched("the content has another MD5 than was said")
-    return content
 
 
 def _own(auth: AttachmentAuth | None) -> str:

@@ -29,6 +29,7 @@ import gevent
 
 from signalbox.actors.object_files import LINK_LIFETIME_MAX, S3, place_of
 from signalbox.actors.object_files import remove_past as remove_past_objects
+from signalbox.actors.threads import in_thread
 from signalbox.actors.transports.smtp.transport import Unattached
 from signalbox.eventstore.errors import Unavailable
 
@@ -150,7 +151,7 @@ class LargeFileStore:
 
     def _write(self, storage_url: str, path: str, content: bytes) -> None:
         target = self._folder(storage_url) / path
-        gevent.get_hub().threadpool.apply(_write_file, (target, content))
+        in_thread(lambda: _write_file(target, content))
 
     def _folder(self, storage_url: str) -> Path:
         folder = Path(storage_url.removeprefix("file://"))
@@ -187,7 +188,7 @@ class LargeFileStore:
     def _sweep_once(self) -> None:
         today = datetime.now(UTC).date()
         if self._root is not None:
-            gevent.get_hub().threadpool.apply(self.remove_past, (today,))
+            in_thread(lambda: self.remove_past(today))
         self.remove_past_objects(today)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from signalbox.actors.mail_changes import show_account, tell_limited
+from signalbox.actors.mail_changes import tell_limited
 from signalbox.actors.mail_warmth import Cold, Warm
 from signalbox.domain import mail as mails
 from signalbox.eventstore.errors import Unavailable
@@ -65,7 +65,6 @@ class Boarding:
 
     def open(self, account: MailAccount) -> None:
         """Have a lane for an account, no wider than it wants."""
-        show_account(self.tenant, account.account_id)
         widest = self._parts.limits.in_flight_per_account_max
         lane = self._hand.lane(account.account_id)
         lane.busy_max = min(widest, max(account.batch_size or widest, 1))

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from signalbox.actors.mail_series import labels_of
 from signalbox.actors.mail_streams import HELD, row_of
 from signalbox.actors.mail_trouble import kind_of, server_of
 from signalbox.domain import mail as domain
@@ -123,7 +124,7 @@ class MailChanges:
 def tell_operators(tenant: Tenant, tracked: Tracked, events: tuple[domain.Event, ...]) -> None:
     """Count what became of a mail; log what went wrong, by the mail's key alone."""
     account_id = tracked.mail.account_id
-    labels = (tenant.tenant_id, tenant.name or tenant.tenant_id, account_id, account_id)
+    labels = labels_of(tenant, account_id)
     about: dict[str, object] = {
         "tenant": tenant.tenant_id,
         "mail": domain.pk_of(tracked.stream_id),
@@ -153,27 +154,4 @@ def tell_operators(tenant: Tenant, tracked: Tracked, events: tuple[domain.Event,
 
 def tell_limited(tenant: Tenant, account_id: str) -> None:
     """Count a mail that was too much for its account."""
-    labels = (tenant.tenant_id, tenant.name or tenant.tenant_id, account_id, account_id)
-    metrics.MAIL_RATE_LIMITED.labels(*labels).inc()
-
-
-def show_account(tenant: Tenant, account_id: str) -> None:
-    """Have the counters of an account there before anything is counted."""
-    labels = (tenant.tenant_id, tenant.name or tenant.tenant_id, account_id, account_id)
-    for counter in _COUNTERS:
-        counter.labels(*labels)
-
-
-def show_defaults() -> None:
-    """Have all counters there, at zero, for whoever scrapes before the first mail."""
-    for counter in _COUNTERS:
-        counter.labels(*["default"] * len(metrics.MAIL_LABELS))
-    metrics.MAIL_PENDING.set(0)
-
-
-_COUNTERS = (
-    metrics.MAIL_SENT,
-    metrics.MAIL_ERRORS,
-    metrics.MAIL_DEFERRED,
-    metrics.MAIL_RATE_LIMITED,
-)
+    metrics.MAIL_RATE_LIMITED.labels(*labels_of(tenant, account_id)).inc()

@@ -10,10 +10,10 @@ import gevent
 from gevent.event import Event as Flag
 from gevent.lock import BoundedSemaphore
 
-from signalbox.actors.mail_changes import show_defaults
 from signalbox.actors.mail_dispatcher import MailDispatcher
 from signalbox.actors.mail_feeder import RETRY_S, TROUBLE
 from signalbox.actors.mail_messages import Changed, DispatchLimits, News, Parts, Stop
+from signalbox.actors.mail_series import MailSeries
 from signalbox.actors.mail_slots import Slots
 from signalbox.actors.tenures import Tenures
 from signalbox.domain import tenant as tenants
@@ -22,7 +22,7 @@ from signalbox.eventstore.errors import Unavailable
 from signalbox.eventstore.postgres import borrowed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import pykka
 
@@ -69,6 +69,7 @@ class MailDispatchers:
         warmth: Warmth | None,
         limits: DispatchLimits,
         partitions: int,
+        tenant_ids: Callable[[], Iterable[str]],
     ) -> None:
         self._log = event_log
         self._parts = Parts(
@@ -88,12 +89,13 @@ class MailDispatchers:
         self._starting = BoundedSemaphore()
         self._look = Flag()
         self._lookout = gevent.spawn(self._look_through)
-        show_defaults()
+        self._series = MailSeries(tenants_, tenant_ids)
 
     def gained(self, fence: Fence) -> None:
         """Look for what waits for the tenants of a partition."""
         self.tenures.gained(fence)
         self._look.set()
+        self._series.begin()
 
     def leaving(self, partition: int) -> None:
         """Send no more, and let what is being sent come to an end, for the next one's sake."""
@@ -128,13 +130,15 @@ class MailDispatchers:
         return frozenset(self._running)
 
     def changed(self, tenant_id: str, event: tenants.Event) -> None:
-        """Tell a dispatcher what is different about its tenant."""
+        """Tell a dispatcher what is different about its tenant, and show its accounts."""
+        self._series.changed(tenant_id, event)
         self._tell(tenant_id, Changed(event))
 
     def close(self, timeout_s: float) -> None:
         """Let what is being sent come to an end, within the time, then stop."""
         self._closing = True
         self._lookout.kill()
+        self._series.close()
         self._drain(list(self._running), timeout_s)
         for ref in list(self._running.values()):
             ref.stop(block=False)

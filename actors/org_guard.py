@@ -38,7 +38,7 @@ class OrgLimits:
     lock_s: float = 300
     lockout: Literal["strict", "trusted_source"] = "strict"
     trusted_source_s: float = 86_400
-    failures_per_ip_max: int = 20
+    failures_per_ip_max: int = 100
     failures_per_ip_window_s: float = 300
     verified_s: float = 300
 

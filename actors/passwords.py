@@ -12,6 +12,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 from gevent.threadpool import ThreadPool
 
+from signalbox.actors.threads import in_thread
 from signalbox.domain.errors import InvalidField
 from signalbox.eventstore.errors import Unavailable
 
@@ -72,7 +73,6 @@ class Passwords:
             raise Unavailable("too many passwords wait to be checked")
         self._room -= 1
         try:
-            result: R = self._threads.apply(work, args, kwargs)
+            return in_thread(lambda: work(*args, **kwargs), self._threads)
         finally:
             self._room += 1
-        return result

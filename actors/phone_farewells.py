@@ -30,12 +30,13 @@ RETRY_S: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Farewell:
-    """A line that ended, and the stream that is to tell."""
+    """A line that ended, and the stream that is to tell; its phone was heard until then (Unix)."""
 
     owner: str
     line: LineKey
     stream_id: str
     reason: Lost
+    heard_at_s: float
 
 
 class Farewells:

@@ -1,7 +1,7 @@
 """A phone's live connection as the core knows it, and what a dialect implements for it.
 
 dialect's socket ◀── Line.push, Line.end ── core
-dialect's socket ──▶ LiveLine: report_sims, heard, ready, disconnect (actors/phone_lines.py)
+dialect's socket ──▶ LiveLine: report_sims, ready, disconnect (actors/phone_lines.py)
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import Enum
+from time import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from signalbox.domain.phone_routing import digits, slot_of
@@ -65,6 +66,11 @@ class Line(Protocol):
         """True while the phone owes a sign of life, so that it may be gone."""
         ...
 
+    @property
+    def heard_ago_s(self) -> float:
+        """For how long nothing has come from the phone."""
+        ...
+
     def push(self, sms: PushedSms) -> None:
         """Send it to the phone. A line whose queue is full ends itself."""
         ...
@@ -104,7 +110,6 @@ class HeldLine:
     line: Line
     anonymous: bool
     connected_s: float
-    seen_at_s: float
     sims: tuple[SimCard, ...] | None = None
     is_ready: bool = False
     is_over: bool = False
@@ -114,6 +119,11 @@ class HeldLine:
     def key(self) -> LineKey:
         """What tells it from all other lines."""
         return self.phone_id, self.connection
+
+    @property
+    def seen_at_s(self) -> float:
+        """When something came from the phone last, Unix seconds."""
+        return time() - self.line.heard_ago_s
 
     @property
     def online(self) -> OnlineLine:

@@ -137,7 +137,6 @@ class PhoneLines:
                 line=line,
                 anonymous=anonymous,
                 connected_s=monotonic(),
-                seen_at_s=at_s,
             )
             self._add(held, others)
         return LiveLine(self, held)
@@ -215,7 +214,7 @@ class PhoneLines:
         held.is_over = True
         self._registry.remove(held)
         metrics.PHONE_LINES.set(len(self._registry))
-        self._farewells.say(Farewell(held.owner, held.key, held.stream_id, reason))
+        self._farewells.say(Farewell(held.owner, held.key, held.stream_id, reason, held.seen_at_s))
         if self._registry.own(held.owner):
             self._queues.tell(held.owner, LinesChanged())
         else:
@@ -260,7 +259,7 @@ class PhoneLines:
             self._end(held, LineEnd.REPLACED)
 
     def _store_end(self, farewell: Farewell) -> None:
-        command = domain.Disconnect(farewell.line[1], farewell.reason)
+        command = domain.Disconnect(farewell.line[1], farewell.reason, farewell.heard_at_s)
         self._days.change(
             farewell.stream_id,
             lambda day, at_s: domain.decide(day, command, at_s),

@@ -28,10 +28,6 @@ class LiveLine:
         """The phone told its SIMs; stored on return. Raises: `Unavailable`."""
         self._lines.take_sims(self._held, tuple(sims)[:SIMS_MAX])
 
-    def heard(self) -> None:
-        """Something came from the phone."""
-        self._held.seen_at_s = self._lines.now_s()
-
     def ready(self) -> None:
         """The greeting is sent: from now on there are pushes."""
         self._lines.begin(self._held)

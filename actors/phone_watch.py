@@ -85,4 +85,6 @@ class PhoneWatch:
         for line in expired:
             if self._registry.line(*line.key) is None:
                 stream_id = domain.stream_of(line.phone_id, line.connection / 1000)
-                self._farewells.say(Farewell(line.owner, line.key, stream_id, "lost"))
+                self._farewells.say(
+                    Farewell(line.owner, line.key, stream_id, "lost", line.seen_at_s)
+                )

@@ -230,7 +230,7 @@ class UnknownPhoneMessage(Refused):
 
 
 class NotPushedToPhone(Refused):
-    """The message is its owner's, but this phone never got it."""
+    """The message is its owner's, but another phone got it."""
 
     def __str__(self) -> str:
         return "message was not given to this device"

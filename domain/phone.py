@@ -46,10 +46,11 @@ class ReportSims:
 
 @dataclass(frozen=True, slots=True)
 class Disconnect:
-    """The connection is gone."""
+    """The connection is gone; the phone was last heard over it at `heard_at_s` (Unix)."""
 
     connection: int
     reason: Lost
+    heard_at_s: float = 0.0
 
 
 Command = Connect | ReportSims | Disconnect
@@ -77,12 +78,16 @@ class SimsReported:
 
 @dataclass(frozen=True, slots=True)
 class PhoneDisconnected:
-    """A connection ended; the phone is offline unless it has a newer one."""
+    """A connection ended; the phone is offline unless it has a newer one.
+
+    It was last heard over this one at `heard_at_s` (Unix), 0 where that is not known.
+    """
 
     owner: str
     phone_id: str
     connection: int
     reason: Lost
+    heard_at_s: float = 0.0
 
 
 Event = PhoneConnected | SimsReported | PhoneDisconnected
@@ -109,8 +114,10 @@ def decide(day: DayOfPhone, command: Command, at_s: float) -> tuple[Event, ...]:
             known = connection not in day.live or day.sims.get(connection) == sims
             told = SimsReported(day.owner, day.phone_id, connection, sims)
             return () if known else (told,)
-        case Disconnect(connection, reason):
-            gone = PhoneDisconnected(day.owner, day.phone_id, connection, reason)
+        case Disconnect(connection, reason, heard_at_s):
+            gone = PhoneDisconnected(
+                day.owner, day.phone_id, connection, reason, min(heard_at_s, at_s)
+            )
             return (gone,) if connection in day.live else ()
         case _:
             assert_never(command)

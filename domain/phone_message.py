@@ -68,6 +68,8 @@ class PushOutbound:
 class ReportStatus:
     """A phone said what became of it, at `at_s` (Unix); `phone_id` "" when any phone may say it.
 
+    What was pushed to no phone yet belongs to the one that tells of it.
+
     Its clock is believed between what is known of the message already and now. With
     `overrides_failure` a good word after a bad one counts for a message of one segment, with
     `keeps_success` a bad word after a good one never does.
@@ -342,7 +344,7 @@ def _push(message: PhoneMessage, command: PushOutbound, at_s: float) -> tuple[Ev
 def _report(message: PhoneMessage, command: ReportStatus, at_s: float) -> tuple[Event, ...]:
     if message.direction == "inbound":
         raise UnknownPhoneMessage
-    if command.phone_id and message.phone_id != command.phone_id:
+    if command.phone_id and message.phone_id not in {"", command.phone_id}:
         raise NotPushedToPhone
     if command.status == message.status and not message.is_guess:
         return ()
@@ -384,6 +386,7 @@ def _possible_s(message: PhoneMessage, told_s: float, now_s: float) -> float:
 
 
 def _told(message: PhoneMessage, event: StatusReported) -> PhoneMessage:
+    message = replace(message, phone_id=message.phone_id or event.phone_id)
     if event.status == "failed":
         return replace(message, status="failed", error=event.error)
     sent_at_s = event.at_s if message.sent_at_s is None else message.sent_at_s

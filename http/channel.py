@@ -96,10 +96,15 @@ class Channel:
         return not self.closed_with
 
     @property
+    def heard_ago_s(self) -> float:
+        """For how long no frame of any kind has come from the peer."""
+        return monotonic() - self._heard_s
+
+    @property
     def is_quiet(self) -> bool:
         """True while the peer owes an answer to a ping for as long as it may take for a frame."""
         limits = self._limits
-        return monotonic() - self._heard_s > limits.ping_s + limits.write_timeout_s
+        return self.heard_ago_s > limits.ping_s + limits.write_timeout_s
 
     def receive(self) -> str | None:
         """Return the next message; None once it is closed. For one greenlet alone."""
@@ -192,6 +197,8 @@ class Channel:
         self._heard_s = now_s
         if self._allowance < 0:
             raise Violation(Close.TOO_MANY, "too many frames")
+        if 2 * len(self._queue) >= limits.queue_frames_max:
+            gevent.sleep(0)  # Frames that came together are read without a turn for the writer.
 
     def _on_ping(self, payload: bytes) -> None:
         self._put(pong_frame(payload))

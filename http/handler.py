@@ -21,7 +21,7 @@ from typing_extensions import override
 from signalbox.eventstore import metrics
 from signalbox.http.context import RAW_TARGET, ROUTE, encode
 from signalbox.http.head import FIELDS_MAX, BadHead, Head, decoded, parse, too_long
-from signalbox.http.websocket import RUN
+from signalbox.http.websocket import RUN, is_asked_for
 
 if TYPE_CHECKING:
     from prometheus_client import Histogram
@@ -136,6 +136,8 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
     def finalize_headers(self) -> None:
         if self.code != HTTPStatus.SWITCHING_PROTOCOLS:
             super().finalize_headers()
+            if self.close_connection and self.request_version == "HTTP/1.1":
+                self.response_headers.append((b"Connection", b"close"))
             return
         # An answer that goes on without an end has no length and no type.
         self.response_headers = [f for f in self.response_headers if f[0] != b"content-type"]
@@ -163,7 +165,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
     def _answer(self) -> bool | None:
         """Answer the request; True when the connection is there for another."""
         head = self._head
-        self.close_connection = not head.keeps_alive
+        self.close_connection = not head.keeps_alive or is_asked_for(head.fields)
         self.request_version = f"HTTP/1.{head.minor_version}"
         self.environ = self.get_environ()
         self.application = self.server.application

@@ -67,6 +67,11 @@ class ChannelLine:
         return self._channel.is_quiet
 
     @property
+    def heard_ago_s(self) -> float:
+        """For how long nothing has come from the phone, not even an answer to a ping."""
+        return self._channel.heard_ago_s
+
+    @property
     def lost(self) -> Lost:
         """Why the socket is closed."""
         channel = self._channel

@@ -25,13 +25,15 @@ from signalbox.http.errors import Failure
 from signalbox.http.frames import Close, accept_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import falcon
 
     from signalbox.http.context import Request
 
-__all__ = ["ALLOWED_ORIGINS", "RUN", "Channel", "ChannelLimits", "Close", "accept"]
+__all__ = [
+    "ALLOWED_ORIGINS", "RUN", "Channel", "ChannelLimits", "Close", "accept", "is_asked_for",
+]  # fmt: skip
 
 RUN: Final = "signalbox.websocket.run"
 """The WSGI environment's key for what the server is to run after a 101."""
@@ -58,9 +60,14 @@ def accept(req: Request, resp: falcon.Response, run: Callable[[Channel], None]) 
     req.env[RUN] = run
 
 
+def is_asked_for(fields: Mapping[str, Any]) -> bool:
+    """Tell whether a request with these header fields, named as in WSGI, is a handshake."""
+    return "websocket" in _tokens(fields, "HTTP_UPGRADE")
+
+
 def _checked_key(req: Request, resp: falcon.Response) -> str:
     env = req.env
-    if "websocket" not in _tokens(env, "HTTP_UPGRADE"):
+    if not is_asked_for(env):
         raise _upgrade_required(resp, "this is a websocket: upgrade needed")
     if env.get("SERVER_PROTOCOL") != "HTTP/1.1" or "upgrade" not in _tokens(env, "HTTP_CONNECTION"):
         raise _bad("invalid websocket handshake")
@@ -87,7 +94,7 @@ def _upgrade_required(resp: falcon.Response, reason: str) -> Failure:
     return Failure(HTTPStatus.UPGRADE_REQUIRED, reason)
 
 
-def _tokens(env: dict[str, Any], key: str) -> set[str]:
+def _tokens(env: Mapping[str, Any], key: str) -> set[str]:
     return {token.strip().lower() for token in env.get(key, "").split(",")}
 
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DRAIN_S: Final = 15.0
+SHOWN_S: Final = 2.0
 TIDY_S: Final = 60.0  # how often deletions that were cut short are finished
 
 
@@ -70,6 +71,7 @@ class MailRelay:
                 retry_delays_s=given.retry_delays_s,
             ),
             partitions,
+            lambda: self._all_tenants(reads),
         )
         tls = trusting(given.tls_ca_file)
         poster = Poster(
@@ -169,6 +171,12 @@ class MailRelay:
         closing = (self._dispatchers.close, self._reports.close)
         gevent.joinall([gevent.spawn(close, DRAIN_S) for close in closing])
         self._transport.close(1.0)
+
+    def _all_tenants(self, reads: MailReads) -> list[str]:
+        """Return every tenant that the log has by now. Raises: `Unavailable`."""
+        if not self._mail.models.wait_for(self._log.head(), SHOWN_S):
+            raise Unavailable("read models are behind")
+        return reads.tenant_ids()
 
     def _tidy(self) -> None:
         """Finish deletions of tenants that were cut short, for ever."""

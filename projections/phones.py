@@ -88,8 +88,7 @@ _Key = tuple[str, str]  # an owner and the id of one of its phones
 class PhoneRow:
     """A phone. Times are Unix seconds, None when that never was; `number` "" when none is known.
 
-    It was seen when it connected, told of its SIMs, brought a message, was heard by its line, and
-    at the latest when that ended.
+    It was seen when it connected, told of its SIMs, brought a message, and was heard by its line.
     """
 
     phone_id: str
@@ -194,7 +193,15 @@ def _evolve(phone: _Phone, recorded: Recorded) -> _Phone:
             phone = replace(phone, sims=sims, sims_connection=of, number=number)
         case PhoneDisconnected(connection=phone.connection, reason=reason):
             phone = replace(phone, online=False, disconnected_at_s=at_s, reason=reason)
-    return replace(phone, seen_at_s=max(at_s, phone.seen_at_s))
+    return replace(phone, seen_at_s=max(_seen_at_s(recorded), phone.seen_at_s))
+
+
+def _seen_at_s(recorded: Recorded) -> float:
+    """Return when the phone was there; a line may end long after that."""
+    match recorded.event:
+        case PhoneDisconnected(heard_at_s=heard_at_s) if heard_at_s:
+            return heard_at_s
+    return recorded.at_s
 
 
 def _cards(phone: _Phone, recorded: Recorded) -> tuple[SimCard, ...]:

@@ -18,6 +18,7 @@ from psycopg.rows import tuple_row
 from signalbox.domain.account import UserRegistered
 from signalbox.domain.names import names_of
 from signalbox.domain.personal import ERASED
+from signalbox.domain.phone_message import InboundReceived
 from signalbox.eventstore.errors import Unavailable
 from signalbox.eventstore.mapper import read_envelope
 from signalbox.eventstore.postgres import Broken
@@ -61,6 +62,15 @@ if TYPE_CHECKING:
     from signalbox.projections.warmup import IpRow
     from signalbox.projections.warmup_views import IpHistory, IpStatus
 
+NEWEST_MAX: Final = 5_000  # events the read models are behind by and still looked through
+_RECEIVED: Final = list(names_of(InboundReceived))
+_NEWEST: Final = """
+    SELECT notification_id, originator_id, originator_version, topic, state
+    FROM signalbox.stored_events
+    WHERE notification_id > %s AND topic = ANY(%s)
+      AND notification_id > (SELECT max(notification_id) FROM signalbox.stored_events) - %s
+    ORDER BY notification_id
+"""
 LOOK_S: Final = 0.01  # how often the projector's position is looked at, however many wait for it
 
 
@@ -198,9 +208,22 @@ class ReadModels:
             return phones.find_sims(cursor, owner)
 
     def last_phone(self, owner: str, peer_digests: Iterable[str]) -> dict[str, str]:
-        """Return which phone last spoke with each number that any did, by the numbers' digests."""
+        """Return which phone last spoke with each number that any did, by the numbers' digests.
+
+        Texts that came a moment ago are looked for in the log: a reply may be as fast.
+        """
+        wanted = list(peer_digests)
         with self._reading() as cursor:
-            return phone_messages.find_phones(cursor, owner, peer_digests)
+            # First how far they are, so that nothing gets between the two.
+            position = _position_in(cursor)
+            phones = phone_messages.find_phones(cursor, owner, wanted)
+            rows = cursor.execute(_NEWEST, (position, _RECEIVED, NEWEST_MAX)).fetchall()
+        for row in rows:
+            event = self._log.decode_row(row, hidden="").event
+            assert isinstance(event, InboundReceived), row
+            if event.owner == owner and event.peer_digest in wanted and event.phone_id:
+                phones[event.peer_digest] = event.phone_id
+        return phones
 
     def due(self, now_s: float, limit: int) -> list[str]:
         """Return the streams of open messages to phones whose time is over, the oldest first."""
@@ -219,8 +242,7 @@ class ReadModels:
 
     def _position(self) -> int:
         with self._reading() as cursor:
-            row = cursor.execute("SELECT position FROM tracking").fetchone()
-        return row[0] if row else 0
+            return _position_in(cursor)
 
     @contextmanager
     def _reading(self) -> Iterator[Cursor]:
@@ -236,3 +258,8 @@ class ReadModels:
             raise Unavailable("store does not answer") from error
         except errors.UndefinedTable as error:
             raise Unavailable("read models are not built yet") from error
+
+
+def _position_in(cursor: Cursor) -> int:
+    row = cursor.execute("SELECT position FROM tracking").fetchone()
+    return row[0] if row else 0

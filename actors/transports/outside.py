@@ -13,6 +13,7 @@ from __future__ import annotations
 import socket
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -21,6 +22,8 @@ import gevent
 from gevent.lock import Semaphore
 from gevent.monkey import get_original
 from gevent.threadpool import ThreadPool
+
+from signalbox.actors.threads import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -83,9 +86,10 @@ class Resolver:
         """
         if not self._free.acquire(timeout=THREAD_S):  # The pool itself takes one too many.
             raise NoThread
-        look_up = self._threads.spawn(_getaddrinfo, host, port, 0, socket.SOCK_STREAM)
+        ask = partial(_getaddrinfo, host, port, 0, socket.SOCK_STREAM)
+        look_up = self._threads.spawn(Outcome, ask)
         look_up.rawlink(lambda _: self._free.release())
-        return list(dict.fromkeys(str(address[0]) for *_, address in look_up.get()))
+        return list(dict.fromkeys(str(address[0]) for *_, address in look_up.get().get()))
 
 
 class Outside:

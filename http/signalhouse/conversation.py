@@ -48,7 +48,6 @@ class Conversation:
     def run(self, live: LiveLine) -> None:
         """Take frames until the socket is closed."""
         while (text := self._channel.receive()) is not None:
-            live.heard()
             try:
                 self._take(frames.read(text), live)
             except Failure as failure:

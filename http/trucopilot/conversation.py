@@ -42,11 +42,11 @@ class Conversation:
         self._owner = org.owner_of(visitor.org_id)
         self._phone_id = phone_id
         self._one_more_bad = one_more_bad
+        self._numbers: dict[int, str] = {}
 
     def run(self, live: LiveLine) -> None:
         """Take frames until the socket is closed."""
         while (text := self._channel.receive()) is not None:
-            live.heard()
             try:
                 self._take(frames.read(text), live)
             except Failure as failure:
@@ -68,6 +68,7 @@ class Conversation:
             case frames.Sims():
                 cards = frame.cards
                 live.report_sims(cards)
+                self._numbers = {card.slot: card.number for card in cards}
                 self._channel.send(encode(frames.SimsAck(len(cards))))
             case frames.Inbound():
                 self._receive(frame)
@@ -83,7 +84,7 @@ class Conversation:
     def _receive(self, frame: frames.Inbound) -> None:
         """Store a text, and only then acknowledge it; one that can't be is not asked for again."""
         try:
-            inbound = frame.inbound(self._phone_id)
+            inbound = frame.inbound(self._phone_id, self._numbers)
         except Failure as failure:
             self._channel.send(encode(frames.InboundAck(0, failure.error)))
             self._count_bad()

@@ -26,6 +26,8 @@ from signalbox.http.trucopilot import wire
 from signalbox.http.trucopilot.problems import each, wrong
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from signalbox.actors.phone_line import PushedSms
     from signalbox.actors.phone_messages import InboundRequest
 
@@ -80,9 +82,14 @@ class Inbound(msgspec.Struct, tag_field="type", tag="inbound"):
 
     message: object = None
 
-    def inbound(self, phone_id: str) -> InboundRequest:
-        """Return what the gateway is to take. Raises: `Failure` 422."""
+    def inbound(self, phone_id: str, numbers: Mapping[int, str]) -> InboundRequest:
+        """Return what the gateway is to take; `numbers` are those of the SIMs, by slot.
+
+        Raises: `Failure` 422.
+        """
         message: wire.InboundMessage = body.members(self.message, wire.InboundMessage)
+        if not message.sim_number and message.sim_slot is not None:
+            message.sim_number = numbers.get(message.sim_slot)
         return message.inbound(phone_id)
 
 

@@ -15,11 +15,12 @@ DESCRIPTION: Final = """\
 Sends and receives texts through the SIMs of Android phones. Phones push what they get and stay
 connected by a WebSocket; applications read those texts and send others.
 
-Everything belongs to an organisation: an `org_id` and a `secret_key`, claimed by whoever uses the
-pair first. The secret goes into the header `X-Secret-Key`, or else into the body or, where it is
-shown, the path. Ten wrong secrets lock an organisation for five minutes, unless configured
-otherwise. Bodies are read as JSON whatever they are declared as; names that nobody asked for are
-ignored.
+Everything belongs to an organisation: an `org_id` (3 to 64 of A-Z, a-z, 0-9, `_` and `-`) and a
+`secret_key` (12 to 50 printable ASCII characters). The first POST /webhook or connection of a phone
+claims the pair. The secret goes into the header `X-Secret-Key`, or else into the body or, where it
+is shown, the path; the `org_id`, where the path has none, into the header `X-Org-Id` or the body.
+Ten wrong secrets lock an organisation for five minutes, unless configured otherwise. Bodies are
+read as JSON whatever they are declared as; names that nobody asked for are ignored.
 """
 
 

@@ -18,7 +18,7 @@ from signalbox.http.openapi import Answer, Operation
 from signalbox.http.trucopilot import frames, wire
 from signalbox.http.trucopilot import wire_answers as answers
 from signalbox.http.trucopilot.auth import SECRET_HEADER
-from signalbox.http.trucopilot.query import MessagesQuery, SocketQuery
+from signalbox.http.trucopilot.query import LIMIT, LIMIT_MAX, MessagesQuery, SocketQuery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,13 +117,16 @@ STORE: Final = Row(
     tag=PHONE,
     summary="Store texts that a phone got",
     description=(
-        "The first call claims the organisation. 500 texts at most. The same text again (address, "
-        "body and date) is not stored twice. One that can't be taken does not keep the others back."
+        "The first call claims the organisation; the headers X-Org-Id and X-Secret-Key may tell it "
+        "instead of the body. 500 texts at most. The same text again (address, body and date) is "
+        "not stored twice; those alike in one request are several if each has an `id` of its own. "
+        "One that can't be taken does not keep the others back."
     ),
     security=ANYWHERE,
     good=answers.Stored,
     refusals=WITH_BODY | {403},
     body=wire.Webhook,
+    headers=wire.OrgHeaders,
     sent=(wire.Webhook(org_id=ORG, secret_key=SECRET, messages=[INBOUND]),),
     told=answers.Stored(org_id=ORG, stored=1),
 )
@@ -132,6 +135,8 @@ READ: Final = Row(
     tag=APPS,
     summary="List texts in both directions",
     description=(
+        f"`limit` is {LIMIT} by default, with `ids` {LIMIT_MAX}, and never more than that; "
+        "`direction` is in or out; `sim` is the index of a slot, or a SIM's own number. "
         "Ascending by id: `since_id` is the last one you have seen. Ids are given in the order in "
         "which they become visible; what becomes of a message does not change its id."
     ),
@@ -155,7 +160,8 @@ SEND: Final = Row(
     summary="Send texts",
     description=(
         "Always taken on, as tickets that wait for a phone. 500 texts at most, all of them or "
-        "none. Without `sim` the phone that is connected longest sends."
+        "none. `sim` is optional: the index of a slot, or a SIM's own number. Without it the phone "
+        "that is connected longest sends."
     ),
     security=ANYWHERE,
     good=answers.Sent,
@@ -204,6 +210,7 @@ CONNECT: Final = Row(
     good=None,
     refusals=VISITED | {403, 426},
     query=SocketQuery,
+    headers=wire.OrgHeaders,
 )
 HOOKS: Final = (
     Row(

@@ -74,11 +74,8 @@ class SocketQuery(msgspec.Struct):
 def query(req: Request) -> NumberQuery:
     """Return what is asked for. Raises: `Failure` 400."""
     numbers = _ids(req)
-    limit = _number(req, "limit", LIMIT_MAX if numbers else LIMIT)
-    if limit < 1:
-        raise bad("limit: expected 1 or more")
     return NumberQuery(
-        limit=min(limit, LIMIT_MAX),
+        limit=_limit(req, LIMIT_MAX if numbers else LIMIT),
         since_number=_number(req, "since_id", 0),
         direction=DIRECTIONS.get(_one_of(req, "direction", *DIRECTIONS)),
         sim=_sim(req),
@@ -98,6 +95,18 @@ def _one_of(req: Request, name: str, *allowed: str) -> str:
 def _number(req: Request, name: str, default: int) -> int:
     text: str | None = req.get_param(name)
     return default if text is None else _numeral(name, text)
+
+
+def _limit(req: Request, default: int) -> int:
+    text: str | None = req.get_param("limit")
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit()):
+        raise bad("limit: expected a whole number without a sign")
+    limit = int(text.lstrip("0")[:19] or "0")  # The beginning of a longer one is too many, too.
+    if limit < 1:
+        raise bad("limit: expected 1 or more")
+    return min(limit, LIMIT_MAX)
 
 
 def _numeral(name: str, text: str) -> int:

@@ -8,6 +8,8 @@ refused as it is.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args
 
 import msgspec
@@ -89,6 +91,12 @@ class Credentials(msgspec.Struct):
     secret_key: SecretKey | None = None
 
 
+class OrgHeaders(msgspec.Struct):
+    """Which organisation it is, unless the body or the query tells."""
+
+    org_id: OrgId | UnsetType = msgspec.field(name="X-Org-Id", default=UNSET)
+
+
 class InboundMessage(msgspec.Struct):
     """A text as the phone got it; `date` in ms since 1970 (or s), `id` the phone's own."""
 
@@ -127,8 +135,23 @@ class Batch(msgspec.Struct):
     messages: Annotated[list[object], Meta(max_length=BATCH_MAX)]
 
     def inbound(self, phone_id: str) -> tuple[list[InboundRequest], list[Fault]]:
-        """Return what the gateway is to take, and what is wrong with the rest."""
-        return each(self.messages, lambda one: members(one, InboundMessage).inbound(phone_id))
+        """Return what the gateway is to take, and what is wrong with the rest.
+
+        Texts alike with ids of their own are several. The first is as it is without an id: so it
+        stays the same when it comes again, by whichever way.
+        """
+        ids: defaultdict[tuple[str, ...], dict[str, int]] = defaultdict(dict)
+
+        def take(value: object) -> InboundRequest:
+            message: InboundMessage = members(value, InboundMessage)
+            request = message.inbound(phone_id)
+            if message.id in {None, ""}:
+                return request
+            alike = ids[request.same]
+            nth = alike.setdefault(str(message.id), len(alike) + 1)
+            return request if nth == 1 else replace(request, same=(*request.same, str(nth)))
+
+        return each(self.messages, take)
 
 
 class OutgoingMessage(msgspec.Struct):

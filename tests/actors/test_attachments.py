@@ -384,7 +384,7 @@ def test_files_below_the_operators_folder_are_read(tmp_path: Path) -> None:
      "{root}/a", "{root}/none", "{root}-beside/secret", "../secret", "{root}/pipe",
      "{root}/a\0b", "/dev/zero"],
 )  # fmt: skip
-def test_no_other_file_is(tmp_path: Path, path: str) -> None:
+def test_no_other_file_is(tmp_path: Path, path: str, capfd: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "files"
     (root / "a").mkdir(parents=True)
     (tmp_path / "files-beside").mkdir()
@@ -398,6 +398,7 @@ def test_no_other_file_is(tmp_path: Path, path: str) -> None:
         "Attachment fetch failed for f.txt: no such file",
         False,
     )
+    assert not capfd.readouterr().err
 
 
 def test_a_file_too_large_is_not_read_whole(tmp_path: Path) -> None:
@@ -414,19 +415,30 @@ def test_without_a_folder_no_file_is_read(tmp_path: Path) -> None:
 # the MD5 and the cache
 
 
+MEMORY: Final = CacheLimits(memory_octets_max=20)
+WRONG: Final = "0" * 32
+
+
 @pytest.mark.parametrize("where", ["base64", "http", "file"])
-def test_a_content_must_have_the_md5_it_was_said_to_have(
+def test_a_content_that_has_another_md5_than_was_said_is_sent_all_the_same(
     receiver: Receiver, tmp_path: Path, where: str
 ) -> None:
     (tmp_path / "a").write_bytes(b"content")
     path = {"base64": "base64:Y29udGVudA==", "http": receiver.url, "file": f"{tmp_path}/a"}[where]
-    by = attachments(root=tmp_path)
-    assert files_of(by, one(path, content_md5=MD5)) == [File("f.txt", b"content")]
-    found = refusal(by, one(path, content_md5="0" * 32))
-    assert "another MD5" in str(found)
+    by = attachments(root=tmp_path, cache=MEMORY)
+    for md5 in (MD5, WRONG):
+        assert files_of(by, one(path, content_md5=md5)) == [File("f.txt", b"content")]
 
 
-MEMORY: Final = CacheLimits(memory_octets_max=20)
+def test_a_content_is_not_kept_by_another_md5_than_its_own(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    by = attachments(cache=MEMORY)
+    for name in ("f.txt", f"f_{{MD5:{WRONG}}}.txt"):
+        assert files_of(by, one(receiver.url, name, content_md5=WRONG))[0].content == b"content"
+    assert len(receiver.calls) == 2
+    (said, again) = [(one.message, one.__dict__["tenant"]) for one in caplog.records]
+    assert said == again == ("attachment has another MD5 than was said", "acme")
 
 
 def test_what_was_fetched_lately_is_not_fetched_again(receiver: Receiver) -> None:
@@ -584,6 +596,17 @@ def test_a_large_file_is_put_nowhere_else(tmp_path: Path, storage_url: str, base
     found = refusal(attachments(known, files_root=root, **limits), one(f"base64:{LARGE}"))
     assert not found.temporary
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_large_file_waits_for_its_folder(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "acme").write_bytes(b"no folder")
+    config = {"storage_url": f"file://{tmp_path}/acme", "public_base_url": "x"}
+    known, limits = large("rewrite", **config)
+    found = refusal(attachments(known, files_root=tmp_path, **limits), one(f"base64:{LARGE}"))
+    assert (str(found), found.temporary) == ("a large file can't be stored now", True)
+    assert not capfd.readouterr().err
 
 
 def test_links_stand_at_the_end_of_html_and_break_none_of_it() -> None:

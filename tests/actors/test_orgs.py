@@ -377,7 +377,7 @@ def test_a_restart_forgets_no_lock(start: Callable[..., Orgs]) -> None:
 def test_an_address_tries_only_so_many_whatever_it_tries_them_on(
     start: Callable[..., Orgs], database_url: str
 ) -> None:
-    orgs = start()
+    orgs = start(failures_per_ip_max=20)
     for name in ("one", "two", "three"):
         orgs.claim(name, SECRET, peer=HOME)
     fail(orgs, 9, org_id="one")
@@ -389,6 +389,14 @@ def test_an_address_tries_only_so_many_whatever_it_tries_them_on(
     assert orgs.authenticate("three", SECRET, peer=HOME) == "org_three"
     sooner(database_url, 300)
     assert orgs.authenticate("three", SECRET, peer=AWAY) == "org_three"
+
+
+def test_phones_of_a_company_with_old_secrets_do_not_keep_out_the_one_with_the_right_one(
+    start: Callable[..., Orgs],
+) -> None:
+    orgs = claimed(start(failures_max=1_000))
+    fail(orgs, 50)
+    assert orgs.authenticate(ORG, SECRET, peer=AWAY) == OWNER
 
 
 def test_what_an_address_may_not_try_any_more_locks_nothing(start: Callable[..., Orgs]) -> None:

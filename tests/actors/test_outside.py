@@ -159,6 +159,14 @@ def test_each_address_of_a_host_comes_once() -> None:
     assert Resolver()("127.0.0.1", 80) == ["127.0.0.1"]
 
 
+def test_a_look_up_that_fails_is_told_to_whoever_asked_alone(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(UnicodeError):
+        Resolver()("a" * 64 + ".example", 80)
+    assert not capfd.readouterr().err
+
+
 def test_look_ups_that_hang_hold_up_only_their_own_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outside, "RESOLVE_S", 0.05)
     over = get_original("threading", "Event")()

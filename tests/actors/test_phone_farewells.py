@@ -13,7 +13,7 @@ OWNER: Final = "org_acme"
 
 
 def farewell(connection: int) -> Farewell:
-    return Farewell(OWNER, ("line_a", connection), "phone-line_a-2026-04-20", "closed")
+    return Farewell(OWNER, ("line_a", connection), "phone-line_a-2026-04-20", "closed", 0.0)
 
 
 def test_a_farewell_said_while_all_workers_end_is_stored() -> None:

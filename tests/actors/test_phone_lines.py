@@ -253,13 +253,21 @@ def test_what_was_heard_of_a_phone_is_known_everywhere(start: Start) -> None:
     here, there = start(timing=QUICK), start()
     dev = here.connect()
     eventually(lambda: there.online() == ["dev_1"])
-    gevent.sleep(0.1)
-    dev.live.heard()
-    (seen,) = here.lines.online(OWNER)
-    assert seen.seen_at_s > dev.live.connection / 1000 + 0.09
-    eventually(
-        lambda: there.lines.online(OWNER)[0].seen_at_s == pytest.approx(seen.seen_at_s, abs=0.001)
-    )
+    gevent.sleep(0.2)
+    dev.heard_s += 0.1
+    seen_at_s = pytest.approx(dev.live.connection / 1000 + 0.1, abs=0.05)
+    assert here.lines.online(OWNER)[0].seen_at_s == seen_at_s
+    eventually(lambda: there.lines.online(OWNER)[0].seen_at_s == seen_at_s)
+
+
+def test_when_a_phone_was_heard_last_is_kept_when_its_line_ends(start: Start) -> None:
+    process = start()
+    dev = process.connect()
+    gevent.sleep(0.3)
+    dev.leave("silent")
+    eventually_equal(lambda: reasons(process), ["silent"])
+    (end,) = (one for one in process.phone_history() if isinstance(one, PhoneDisconnected))
+    assert end.heard_at_s == pytest.approx(dev.live.connection / 1000, abs=0.1)
 
 
 def test_the_lines_of_a_dead_process_are_lost_once(start: Start) -> None:
@@ -271,6 +279,8 @@ def test_the_lines_of_a_dead_process_are_lost_once(start: Start) -> None:
     dead.crash()
     for phone_id in ("dev_1", "dev_2"):
         eventually_equal(lambda of=phone_id: reasons(sweepers[0], of), ["lost"])
+    (end,) = (one for one in sweepers[0].phone_history() if isinstance(one, PhoneDisconnected))
+    assert end.heard_at_s == pytest.approx(end.connection / 1000, abs=0.1)
     eventually_equal(lambda: lines_in(sweepers[0]), [])
     gevent.sleep(0.5)
     assert reasons(sweepers[1]) == ["lost"]

@@ -1,6 +1,7 @@
 """A phone's connections of one day: the newest counts, and nothing is told of one that is gone."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -91,6 +92,13 @@ def test_a_connection_ends_once_for_the_first_reason() -> None:
     end = Disconnect(NOW_MS, "closed")
     assert when(end, given=[connected()]) == (lost(),)
     assert when(Disconnect(NOW_MS, "lost"), given=[connected(), lost()]) == ()
+
+
+def test_the_end_tells_when_the_phone_was_heard_last_which_is_not_to_come() -> None:
+    for told_s, heard_s in ((NOW_S - 70, NOW_S - 70), (NOW_S + 1, NOW_S)):
+        end = Disconnect(NOW_MS, "silent", told_s)
+        (gone,) = when(end, given=[connected()])
+        assert gone == replace(lost(), reason="silent", heard_at_s=heard_s)
 
 
 def test_the_end_of_an_older_connection_leaves_the_newer_one() -> None:

@@ -329,9 +329,18 @@ def test_the_same_contradiction_is_kept_once() -> None:
 
 
 def test_only_the_phone_that_got_it_has_a_say() -> None:
-    for history in ([QUEUED], [QUEUED, PUSHED], [QUEUED, PUSHED, SENT]):
+    for history in ([QUEUED, PUSHED], [QUEUED, PUSHED, SENT]):
         with pytest.raises(NotPushedToPhone):
             when(said("sent", phone_id="dev_2"), given=history)
+
+
+def test_what_no_phone_got_yet_belongs_to_the_one_that_tells_of_it() -> None:
+    told = when(said("sent"), given=[QUEUED])
+    assert told == (SENT,)
+    assert state(QUEUED, *told).phone_id == "dev_1"
+    with pytest.raises(NotPushedToPhone):
+        when(said("delivered", phone_id="dev_2"), given=[QUEUED, *told])
+    assert when(push(), given=[QUEUED, *told]) == ()
 
 
 def test_anybody_has_a_say_where_phones_have_no_names() -> None:
@@ -407,7 +416,7 @@ class AnyMessage(RuleBasedStateMachine):
             events = decide(self.message, command, self.now_s)
         except NotPushedToPhone:
             assert isinstance(command, ReportStatus)
-            assert command.phone_id != self.state.phone_id
+            assert self.state.phone_id not in {"", command.phone_id}
             return ()
         for event in events:
             self.message = evolve(self.message, event, self.now_s)
@@ -466,7 +475,8 @@ class AnyMessage(RuleBasedStateMachine):
     @invariant()
     def one_phone_at_most(self) -> None:
         pushed = [one for one in self.events if isinstance(one, OutboundPushed)]
-        assert len({one.phone_id for one in pushed}) <= 1
+        told = [one for one in self.events if isinstance(one, StatusReported) and one.phone_id]
+        assert {one.phone_id for one in (*pushed, *told)} <= {self.state.phone_id}
         assert [one.attempt for one in pushed] == list(range(1, len(pushed) + 1))
         assert len(pushed) == self.state.attempts <= ATTEMPTS_MAX
         connections = [one.connection for one in pushed]

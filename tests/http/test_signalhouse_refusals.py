@@ -160,16 +160,18 @@ def test_of_what_came_in_there_is_no_status_of_sending(
     assert refused(client.simulate_patch(path, json=body, headers=account))[0] == 404
 
 
-def test_a_phone_tells_only_of_what_it_got(
+def test_a_phone_tells_nothing_of_what_another_one_got(
     client: falcon.testing.TestClient, surface: Surface, account: Headers
 ) -> None:
     sent = client.simulate_post(f"{SMS}/send", json=HELLO, headers=account).json
+    ((owner, key),) = surface.messages.found
+    surface.messages.push(owner, key, surface.phone(account))
     body = {"sms_id": sent["message_id"], "status": "sent"}
     path = f"{GATEWAY}/{surface.phone(account)}/sms-status"
     answer = client.simulate_patch(path, json=body, headers=account)
     assert refused(answer) == (403, "Message was not given to this device")
     ((_, message),) = surface.messages.found.items()
-    assert message.status == "queued"
+    assert message.status == "sending"
 
 
 def test_a_body_that_names_another_phone_than_the_path_is_400(

@@ -16,11 +16,14 @@ from support.phone_sockets import (
     live,
     refused,
     say,
+    say_at_once,
     seen_by,
     strict,
 )
 from support.signalhouse import Headers, Surface, bearer, owner_of
-from support.websocket import RawPeer, serving
+from support.websocket import PING, RawPeer, serving
+from support.websocket import PONG as PONG_FRAME
+from support.websocket import frame as raw_frame
 
 from signalbox.actors.phone_callers import Revoked
 from signalbox.actors.phone_line import LineEnd, PushedSms
@@ -218,6 +221,14 @@ def test_of_strangers_there_may_be_some_from_one_address(
             live(surface, 2)
 
 
+def test_pings_that_come_at_once_are_answered_one_by_one(
+    account: Headers, phone_id: str, url: str
+) -> None:
+    with opened(url, phone_id, key_of(account)) as peer:
+        say_at_once(peer, 90, type="ping")
+        assert [hear(peer) for _ in range(90)] == [{"type": "pong"}] * 90
+
+
 @pytest.mark.parametrize("status", ["sent", "delivered", "failed", "DELIVERED"])
 def test_the_phone_tells_what_became_of_a_text(
     surface: Surface, account: Headers, phone_id: str, url: str, status: str
@@ -249,7 +260,7 @@ def test_the_phone_tells_its_sims(
     with opened(url, phone_id, key_of(account)) as peer:
         say(peer, type="sims", sims=[{"slot": 0, "number": "+15559876543"}, {"slot": 1}])
         assert hear(peer) == {"type": "sims_ack", "count": 2}
-        assert live(surface).said == ["ready", "heard", "2 SIMs"]
+        assert live(surface).said == ["ready", "2 SIMs"]
         for sims in ([{}], [{"slot": -1}], [{"slot": 0}] * 17):
             say(peer, type="sims", sims=sims)
             assert hear(peer)["type"] == "error"
@@ -280,6 +291,22 @@ def test_a_phone_that_says_nothing_more_is_silent(
         eventually_equal(lambda: live(surface).lost, "silent")
 
 
+def test_a_phone_that_only_answers_pings_is_heard(
+    surface: Surface, account: Headers, phone_id: str
+) -> None:
+    limits = ChannelLimits(ping_s=0.1)
+    target = f"/ws/device/{phone_id}?api_key={key_of(account)}"
+    with (
+        serving(surface.app(), channel_limits=limits) as server,
+        RawPeer(server.server_port, target) as peer,
+    ):
+        assert peer.frame() == (PING, b"")
+        line = live(surface).line
+        eventually(lambda: line.heard_ago_s > 0.3)
+        peer.send(raw_frame(PONG_FRAME, b""))
+        eventually(lambda: line.heard_ago_s < 0.3)
+
+
 def test_a_text_nobody_gave_it_is_an_error_and_no_end(
     surface: Surface, account: Headers, phone_id: str, url: str
 ) -> None:
@@ -294,7 +321,7 @@ def test_a_text_nobody_gave_it_is_an_error_and_no_end(
             assert hear(peer) == {"type": "error", "error": error}
         say(peer, type="ping")
         assert hear(peer) == {"type": "pong"}
-        assert live(surface).said == ["ready", *4 * ["heard"]]
+        assert live(surface).said == ["ready"]
 
 
 def test_a_status_that_can_not_be_stored_ends_the_connection_so_that_it_is_told_again(
@@ -470,13 +497,14 @@ def test_a_client_that_judges_strictly_finds_no_fault(
     surface: Surface, account: Headers, phone_id: str, url: str
 ) -> None:
     auth = {"type": "auth", "api_key": key_of(account)}
-    with strict(device(url, phone_id), auth, {"type": "ping"}) as client:
+    sims = {"type": "sims", "sims": [{"slot": 0}]}
+    with strict(device(url, phone_id), auth, sims) as client:
         line = live(surface)
-        eventually(lambda: "heard" in line.said)
+        eventually(lambda: "1 SIMs" in line.said)
         line.line.push(HELLO)
         line.end(LineEnd.REPLACED)
-        told = [{"type": "pong"}, SEND_SMS, [4409, "replaced by a newer connection"]]
-        assert seen_by(client) == told
+        end = [4409, "replaced by a newer connection"]
+        assert seen_by(client) == [{"type": "sims_ack", "count": 1}, SEND_SMS, end]
     with strict(device(url, "gw_x", key_of(account))) as client:
         assert seen_by(client) == [[404, {"error": "Device not found"}]]
 

@@ -73,6 +73,23 @@ def test_a_text_goes_through_a_phone_and_what_became_of_it_comes_back(
     assert (stats["total_sent"], stats["by_status"]["delivered"]) == (2, 1)
 
 
+def test_a_phone_without_a_socket_may_tell_what_became_of_a_text(
+    web: Web, account: Headers
+) -> None:
+    key = account["Authorization"].removeprefix("Bearer ")
+    paired = web.call("POST", "/sms/gateway/devices", {"device_name": "Pixel 6a", "api_key": key})
+    sms_id = send(web, account)
+    body = {"sms_id": sms_id, "status": "delivered", "delivered_at": "2026-04-20T14:30:07Z"}
+    path = f"/sms/gateway/devices/{paired['id']}/sms-status"
+    assert web.call("PATCH", path, body, account) == {"success": True}
+    assert status(web, account, sms_id)["status"] == "delivered"
+    other = f"/sms/gateway/devices/{web.pair(account)}/sms-status"
+    assert web.ask("PATCH", other, body, account)[0] == 403
+    with web.phone(account, paired["id"]) as phone:
+        next_id = send(web, account, message="the only one it gets")
+        assert phone.hear()["sms_id"] == next_id
+
+
 def test_what_comes_in_is_listed_once_and_can_be_put_aside(web: Web, account: Headers) -> None:
     device_id = web.pair(account)
     body = {"from": TO, "message": "hi", "timestamp": "2026-04-20T14:30:00Z"}
@@ -95,6 +112,21 @@ def test_what_comes_in_is_listed_once_and_can_be_put_aside(web: Web, account: He
     assert listed() == [sent_id]
     assert listed("?archived=true") == [message_id]
     assert web.call("GET", f"/sms/messages/{message_id}", headers=account)["archived"] is True
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_reply_that_follows_at_once_goes_through_the_phone_that_was_written_to(
+    database_url: str, web: Web, account: Headers, processes: int
+) -> None:
+    with Web(database_url) as other, web.phone(account), web.phone(account) as second:
+        asked = (web, other)[processes - 1]
+        path = f"/sms/gateway/devices/{second.device_id}/receive-sms"
+        for number in range(10):
+            peer = f"+155512345{number:02}"
+            body = {"from": peer, "message": "hi", "timestamp": "2026-04-20T14:30:00Z"}
+            asked.call("POST", path, body, account)
+            sms_id = send(asked, account, to=peer)
+            assert second.hear()["sms_id"] == sms_id
 
 
 def test_the_number_that_a_phone_tells_is_ours(web: Web, account: Headers) -> None:

@@ -133,6 +133,28 @@ def test_the_same_text_is_stored_once(client: Client) -> None:
     assert store(client, ONE).json == {"ok": True, "org_id": ORG, "stored": 0, "duplicates": 1}
 
 
+@pytest.mark.parametrize(
+    ("ids", "stored"),
+    [
+        ([1, 2, 3], 3),
+        ([1, 2, "1", 2], 2),
+        ([1, None, 2], 2),
+        ([None, 1, 2], 2),
+        ([None, 1], 1),
+        ([None, None], 1),
+        (["", "", 1], 1),
+        ([0, 1], 2),
+    ],
+)
+def test_of_one_request_texts_alike_with_ids_of_their_own_are_several(
+    client: Client, ids: list[object], stored: int
+) -> None:
+    texts = [{**ONE, "id": one} for one in ids]
+    assert store(client, *texts, {**ONE, "body": "other", "id": 9}).json["stored"] == stored + 1
+    assert store(client, *texts).json["stored"] == 0
+    assert store(client, ONE).json["stored"] == 0
+
+
 def test_a_bad_text_does_not_keep_the_others_back(client: Client) -> None:
     answer = store(client, {"address": "x"}, ONE, "text")
     assert answer.json == {
@@ -440,6 +462,9 @@ def test_having_been_delivered_has_no_word_here(client: Client, surface: Surface
         ({"limit": "7"}, NumberQuery(limit=7)),
         ({"limit": "1000"}, NumberQuery(limit=1_000)),
         ({"limit": "1001"}, NumberQuery(limit=1_000)),
+        ({"limit": "9" * 20}, NumberQuery(limit=1_000)),
+        ({"limit": "9" * 5_000}, NumberQuery(limit=1_000)),
+        ({"limit": f"{'0' * 5_000}7"}, NumberQuery(limit=7)),
         ({"since_id": "0"}, NumberQuery(limit=100)),
         ({"since_id": "41"}, NumberQuery(limit=100, since_number=41)),
         ({"direction": "in"}, NumberQuery(limit=100, direction="inbound")),
@@ -473,7 +498,10 @@ def test_a_plus_that_the_query_lost_is_not_missed(client: Client, surface: Surfa
     "params",
     [
         {"limit": "0"},
+        {"limit": "0" * 20},
         {"limit": "-1"},
+        {"limit": f"-{'9' * 20}"},
+        {"limit": f"{'9' * 20}x"},
         {"limit": "ten"},
         {"limit": ""},
         {"limit": "٣"},

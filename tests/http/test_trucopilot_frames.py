@@ -44,7 +44,7 @@ def test_any_frame(kind: str, members: dict[str, object]) -> None:
             case frames.Sims() as sims:
                 assert len(sims.cards) <= 16
             case frames.Inbound() as inbound:
-                assert inbound.inbound("phone").received_at_s >= 0
+                assert inbound.inbound("phone", {0: "+1555"}).received_at_s >= 0
             case frames.SendResult() as result:
                 assert result.report().status in {"sent", "failed"}
             case _:

@@ -94,6 +94,12 @@ def test_plain_text_has_every_operation(row: table.Row) -> None:
     [
         f"Base URL: {URL}",
         'GET /health\n-> {"status":"ok"}',
+        "an `org_id` (3 to 64 of A-Z, a-z, 0-9, `_` and `-`)",
+        "`secret_key` (12 to 50 printable ASCII characters)",
+        "the headers X-Org-Id and X-Secret-Key may tell it instead of the body",
+        "`limit` is 100 by default, with `ids` 1000, and never more than that;",
+        "`direction` is in or out; `sim` is the index of a slot, or a SIM's own number.",
+        "`sim` is optional: the index of a slot, or a SIM's own number.",
         '{"type":"connected","org_id":"ORG"}',
         '{"type":"send_sms","id":5,"to":"+15553334444","body":"hi","sim":"+15550001111"}',
         '{"type":"auth","org_id":"ORG","secret_key":"SECRET"}',
@@ -121,6 +127,18 @@ def test_the_examples_of_frames_are_understood() -> None:
     for example in (table.AUTH, *table.FROM_PHONE):
         fields(msgspec.json.encode(example), Frame)
     assert {type(one) for one in (table.AUTH, *table.FROM_PHONE)} == set(Frame.__args__)
+
+
+@pytest.mark.parametrize(("path", "method"), [("/webhook", "post"), ("/websocket", "get")])
+def test_the_organisation_may_be_in_a_header(
+    document: Any,  # noqa: ANN401  (JSON)
+    path: str,
+    method: str,
+) -> None:
+    headers = [
+        one for one in document["paths"][path][method]["parameters"] if one["in"] == "header"
+    ]
+    assert [(one["name"], one["required"]) for one in headers] == [("X-Org-Id", False)]
 
 
 def test_the_parts_of_a_text_to_send_are_described(

@@ -21,6 +21,7 @@ from support.phone_sockets import (
     live,
     refused,
     say,
+    say_at_once,
     seen_by,
     strict,
 )
@@ -329,6 +330,37 @@ def test_texts_are_acknowledged_in_their_order(url: str) -> None:
     assert [one.get("stored", one["type"]) for one in heard] == [1, 1, 0, 1, "pong"]
 
 
+@pytest.mark.parametrize(
+    ("given", "number"),
+    [
+        ({"sim_slot": 1}, "+15550002222"),
+        ({"sim_slot": 1, "sim_number": ""}, "+15550002222"),
+        ({"sim_slot": 1, "sim_number": "+15550003333"}, "+15550003333"),
+        ({"sim_slot": 0}, ""),
+        ({"sim_slot": 2}, ""),
+        ({"sim_slot": None}, ""),
+    ],
+)
+def test_a_text_came_to_the_number_of_the_sim_in_its_slot(
+    surface: Surface, url: str, given: dict[str, object], number: str
+) -> None:
+    with connected(url) as peer:
+        say(peer, type="sims", sims=[SIM])
+        say(peer, type="sims", sims=[{"slot": 0}, {**SIM, "slot": 1, "number": "+15550002222"}])
+        say(peer, type="inbound", message={**TEXT, **given})
+        assert [hear(peer)["type"] for _ in range(3)] == ["sims_ack", "sims_ack", "inbound_ack"]
+    (message,) = surface.messages.found.values()
+    assert (message.sim_slot, message.sim_number) == (given["sim_slot"], number)
+
+
+def test_it_is_the_same_text_whether_or_not_the_sims_were_told(url: str) -> None:
+    with connected(url) as peer:
+        say(peer, type="inbound", message=TEXT)
+        say(peer, type="sims", sims=[SIM])
+        say(peer, type="inbound", message=TEXT)
+        assert [hear(peer).get("stored") for _ in range(3)] == [1, None, 0]
+
+
 def test_it_is_the_same_text_by_socket_and_by_request(surface: Surface, url: str) -> None:
     body = {"messages": [{**TEXT, "id": "123"}], "org_id": ORG}
     answer = surface.client().simulate_post("/webhook", json=body, headers=HEADERS)
@@ -446,7 +478,7 @@ def test_a_text_nobody_knows_is_an_error_and_no_end(
         for _ in range(5):
             say(peer, type="send_result", id=number, success=True)
             assert hear(peer) == {"type": "error", "error": "message not found"}
-        assert live(surface).said == ["ready", *5 * ["heard"]]
+        assert live(surface).said == ["ready"]
 
 
 @pytest.mark.parametrize(
@@ -514,14 +546,21 @@ def test_a_connection_that_is_cut_ends_too(surface: Surface, url: str) -> None:
         eventually_equal(lambda: line.lost, "closed")
 
 
+def test_pings_that_come_at_once_are_answered_one_by_one(url: str) -> None:
+    with connected(url) as peer:
+        say_at_once(peer, 90, type="ping")
+        assert [hear(peer) for _ in range(90)] == [{"type": "pong"}] * 90
+
+
 def test_a_client_that_judges_strictly_finds_no_fault(surface: Surface, url: str) -> None:
-    with strict(f"{url}{QUERY}", {"type": "ping"}) as client:
+    sims = {"type": "sims", "sims": [{"slot": 0}]}
+    with strict(f"{url}{QUERY}", sims) as client:
         line = live(surface)
-        eventually(lambda: "heard" in line.said)
+        eventually(lambda: "1 SIMs" in line.said)
         line.line.push(HELLO)
         line.end(LineEnd.REPLACED)
         end = [4409, "replaced by a newer connection"]
-        assert seen_by(client) == [CONNECTED, {"type": "pong"}, SEND_SMS, end]
+        assert seen_by(client) == [CONNECTED, {"type": "sims_ack", "count": 1}, SEND_SMS, end]
     with strict(f"{url}?org_id={ORG}&secret_key={WRONG}") as client:
         ((status, body),) = seen_by(client)
         assert (status, body["code"]) == (401, "invalid_credentials")

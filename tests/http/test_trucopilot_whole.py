@@ -232,6 +232,28 @@ def test_a_text_comes_in_once_whichever_way(gateway: PhoneGateway) -> None:
     assert len(listed(gateway)) == 1
 
 
+def test_a_text_is_found_by_the_number_it_came_to(gateway: PhoneGateway) -> None:
+    with gateway.phone(ORG, SECRET) as phone:
+        tell_sims(phone, SIM)
+        say(phone, type="inbound", message={**TEXT, "sim_slot": 0})
+        assert hear(phone) == {"type": "inbound_ack", "stored": 1}
+    (message,) = listed(gateway, "?sim=%2B15550001111")
+    assert (message["sim_slot"], message["sim_number"]) == (0, "+15550001111")
+
+
+def test_two_texts_alike_are_two_by_their_ids_however_often_they_come(
+    gateway: PhoneGateway,
+) -> None:
+    batch = {"org_id": ORG, "messages": [{**TEXT, "id": "7"}, {**TEXT, "id": "8"}]}
+    claim(gateway)
+    told = [gateway.call("POST", "/webhook", batch, HEADERS)[1] for _ in range(2)]
+    assert [(one["stored"], one.get("duplicates", 0)) for one in told] == [(2, 0), (0, 2)]
+    with gateway.phone(ORG, SECRET) as phone:
+        say(phone, type="inbound", message=TEXT)
+        assert hear(phone) == {"type": "inbound_ack", "stored": 0}
+    assert len(listed(gateway)) == 2
+
+
 def test_both_directions_share_their_ids(gateway: PhoneGateway) -> None:
     claim(gateway, TEXT)
     send(gateway, to="+19995550000", body="a")

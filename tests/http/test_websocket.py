@@ -6,6 +6,7 @@ import logging
 import socket
 import struct
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -142,7 +143,10 @@ def test_a_handshake_that_is_none_gets_an_ordinary_answer(
 ) -> None:
     peer = served.peer(**fields)
     assert peer.status == status
-    peer.half_close()
+    if fields.get("Upgrade", "websocket") == "websocket":
+        assert peer.answer.lower().count(b"connection: close") == 1
+    else:
+        peer.half_close()
     assert b'"error":"%s"' % error.encode() in peer.rest()
     if status == 426:
         assert b"upgrade: websocket" in peer.answer
@@ -297,6 +301,43 @@ def test_a_first_message_is_short_and_others_may_be_long(served: Served) -> None
 def test_who_does_not_read_is_dropped(served: Served) -> None:
     with served.peer("/flood"):
         eventually(lambda: served.ended == [Close.NO_CLOSE])
+
+
+@pytest.mark.parametrize(("asked", "answered"), [(TEXT, TEXT), (PING, PONG)])
+def test_what_comes_at_once_is_answered(asked: int, answered: int) -> None:
+    with (
+        serving(create_app({"/echo": Echo()}, {})) as server,
+        RawPeer(server.server_port) as peer,
+    ):
+        peer.send(frame(asked, b"?") * 90)
+        assert [peer.frame() for _ in range(90)] == [(answered, b"?")] * 90
+        peer.send(frame(asked, b"still there?"))
+        assert peer.frame() == (answered, b"still there?")
+
+
+@pytest.mark.parametrize(("asked", "answered"), [(TEXT, TEXT), (PING, PONG)])
+def test_too_much_at_once_is_answered_up_to_the_limit_and_closed(asked: int, answered: int) -> None:
+    limits = ChannelLimits(frames_per_s=1.0)
+    with (
+        serving(create_app({"/echo": Echo()}, {}), channel_limits=limits) as server,
+        RawPeer(server.server_port) as peer,
+    ):
+        peer.send(frame(asked, b"?") * 130)
+        assert [peer.frame() for _ in range(100)] == [(answered, b"?")] * 100
+        assert peer.closed_with() == Close.TOO_MANY
+
+
+def test_who_asks_and_does_not_read_the_answers_is_dropped() -> None:
+    echo = Echo()
+    limits = ChannelLimits(frames_burst=10_000, write_timeout_s=20.0)
+    with (
+        serving(create_app({"/echo": echo}, {}), channel_limits=limits) as server,
+        RawPeer(server.server_port) as peer,
+    ):
+        with suppress(OSError):  # It is cut while it still asks.
+            peer.send(frame(TEXT, b"x" * 60_000) * 500)
+        eventually(lambda: echo.closed_with == [Close.NO_CLOSE])
+    assert echo.channels[0].reason == "too slow"
 
 
 def test_who_takes_nothing_for_too_long_is_dropped() -> None:

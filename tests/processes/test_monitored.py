@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from support.collector import Collector
 from support.gateway import eventually, handset
-from support.processes import Installation
+from support.mail_tenants import ENVIRONMENT, Tenant
+from support.processes import Client, Installation
 from support.smsc import NodeSmsc
 
 if TYPE_CHECKING:
@@ -75,6 +76,26 @@ def test_one_send_is_one_trace_through_all_processes_and_a_filtered_one_ends_whe
     }
     _, metrics = client.call("GET", "/metrics")
     assert 'signalbox_rejected_total{filter="casino"} 1.0' in metrics
+
+
+def test_mail_accounts_have_their_counters_before_any_mail(database_url: str) -> None:
+    with Installation(database_url, [], environment=ENVIRONMENT) as gateway:
+
+        def is_shown(account: str) -> bool:
+            labels = 'account_id="{0}",account_name="{0}",tenant_id="acme",tenant_name="acme"'
+            _, metrics = Client(gateway.port).call("GET", "/metrics")
+            return f"gmp_sent_total{{{labels.format(account)}}} 0.0" in metrics
+
+        gateway.start("web")
+        gateway.start("projector")
+        gateway.wait_until_ready()
+        tenant = Tenant(gateway.port, "acme", "http://127.0.0.1:9")
+        tenant.add_account("before", 25)
+        assert not is_shown("before")
+        gateway.start("relay")
+        eventually(lambda: is_shown("before"), timeout_s=20)
+        tenant.add_account("later", 25)
+        eventually(lambda: is_shown("later"), timeout_s=10)
 
 
 def test_what_is_recorded_last_is_sent_before_a_process_ends(

@@ -224,6 +224,18 @@ def test_the_phone_that_last_spoke_with_a_number_is_known(
     assert models.last_phone(OWNER, []) == {}
 
 
+def test_the_phone_that_spoke_with_a_number_a_moment_ago_is_known(
+    event_log: EventLog, seen: Seen, models: ReadModels
+) -> None:
+    tell(event_log, "a", received(phone_id="dev_1", peer_digest="d1"))
+    seen.page(ALL_MESSAGES)
+    tell(event_log, "b", received(phone_id="dev_2", peer_digest="d1"))
+    tell(event_log, "c", received(phone_id="dev_3", peer_digest="d2"))
+    tell(event_log, "d", received(phone_id="", peer_digest="d2"))
+    tell(event_log, "e", received(owner="org_other", phone_id="x"), owner="org_other")
+    assert models.last_phone(OWNER, ["d1", "d2", "d3"]) == {"d1": "dev_2", "d2": "dev_3"}
+
+
 def test_what_is_open_and_over_its_time_is_due(
     event_log: EventLog, seen: Seen, models: ReadModels
 ) -> None:

@@ -99,6 +99,11 @@ def test_an_older_connection_that_is_stored_late_changes_nothing(seen: Seen) -> 
     assert not phone.online
 
 
+def test_a_phone_was_not_seen_between_the_last_word_and_the_end_of_its_line(seen: Seen) -> None:
+    end = PhoneDisconnected(OWNER, PHONE, 1, "silent", T0_S + 0.5)
+    assert seen.phone(connected(), end).last_seen_at_s == T0_S + 0.5
+
+
 def test_why_a_phone_went_is_kept(event_log: EventLog, seen: Seen) -> None:
     seen.phone(connected(), gone(reason="silent"))
     assert "silent" in str(rows_of(event_log)["phones"])

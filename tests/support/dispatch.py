@@ -1,7 +1,7 @@
 """Relays that dispatch mails over a transport that only says it does; several on one log."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -90,7 +90,7 @@ class Clock:
 class Relay:
     """One process of a gateway: it takes mails on and dispatches them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what differs between tests
         self,
         log: EventLog,
         transport: Transport | None = None,
@@ -99,6 +99,7 @@ class Relay:
         lease_s: float = 10.0,
         warmth: "Callable[[Relay], Warmth] | None" = None,
         follows: dict[str, Callable[[Any], None]] | None = None,
+        tenant_ids: Callable[[], Iterable[str]] = tuple,
         **limits: Any,  # noqa: ANN401
     ) -> None:
         self.log = log
@@ -115,6 +116,7 @@ class Relay:
             warmth(self) if warmth else None,
             DispatchLimits(**limits),
             PARTITIONS,
+            tenant_ids,
         )
         self.tenants.on_change(self.dispatch.changed)
         told = {**dict.fromkeys(TENANT_EVENTS, self.tenants.follow), **(follows or {})}
@@ -165,6 +167,7 @@ class Relay:
         gevent.killall(self.keeper._greenlets)  # noqa: SLF001
         self.follower.close()
         self.dispatch._lookout.kill()  # noqa: SLF001
+        self.dispatch._series.close()  # noqa: SLF001
         self.journal._writer.kill()  # noqa: SLF001
         for partition in range(PARTITIONS):
             self.dispatch.lost(partition)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import count
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import gevent
@@ -61,6 +62,7 @@ class FakePhone:
     ended: list[LineEnd] = field(default_factory=list)
     answers: Callable[[PushedSms], object] | None = None
     is_quiet: bool = False
+    heard_s: float = field(default_factory=monotonic)
     _live: LiveLine | None = None
 
     def push(self, sms: PushedSms) -> None:
@@ -70,6 +72,10 @@ class FakePhone:
 
     def end(self, reason: LineEnd) -> None:
         self.ended.append(reason)
+
+    @property
+    def heard_ago_s(self) -> float:
+        return monotonic() - self.heard_s
 
     @property
     def live(self) -> LiveLine:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import websocket
 from support.gateway import eventually
+from support.websocket import TEXT, frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from support import signalhouse, trucopilot
     from support.phone_surfaces import FakeLiveLine
@@ -63,6 +64,11 @@ def say(peer: websocket.WebSocket, **frame: object) -> None:
     peer.send(json.dumps(frame))
 
 
+def say_at_once(peer: websocket.WebSocket, times: int, **member: object) -> None:
+    """Send a frame several times, as one piece."""
+    peer.sock.sendall(frame(TEXT, json.dumps(member).encode()) * times)
+
+
 def hear(peer: websocket.WebSocket) -> Any:  # noqa: ANN401  (JSON)
     """Return the next frame; it must be one of text."""
     opcode, data = peer.recv_data()
@@ -98,7 +104,7 @@ def live(surface: signalhouse.Surface | trucopilot.Surface, count: int = 1) -> F
     return line
 
 
-def strict(url: str, *frames: dict[str, str]) -> subprocess.Popen[str]:
+def strict(url: str, *frames: Mapping[str, object]) -> subprocess.Popen[str]:
     """Have a client that judges strictly send frames, and hear what comes until the end."""
     command = [sys.executable, "-c", STRICT, url, *map(json.dumps, frames)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

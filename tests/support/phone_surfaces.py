@@ -198,9 +198,6 @@ class FakeLiveLine:
         self.said.append(f"{len(sims)} SIMs")
         self.sims = tuple(sims)
 
-    def heard(self) -> None:
-        self.said.append("heard")
-
     def ready(self) -> None:
         self.said.append("ready")
 
