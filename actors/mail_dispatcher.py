@@ -47,7 +47,7 @@ from signalbox.eventstore.errors import Conflict, FenceLost, Unavailable
 from signalbox.eventstore.journal import Append
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from gevent.event import AsyncResult
     from gevent.event import Event as Flag
@@ -348,7 +348,7 @@ class MailDispatcher(Actor):
             last = self._parts.journal.append(Append(writes=()))
             last.rawlink(lambda _: done.set())
 
-    def _release(self, kinds: Iterable[str]) -> None:
+    def _release(self, kinds: Collection[str]) -> None:
         """Have mails looked through that wait for what may be otherwise now."""
         self._wants_release = False
         if self._releasing is not None:

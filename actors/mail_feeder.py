@@ -123,7 +123,7 @@ class MailFeeder:
     def held(
         self, kinds: Sequence[str], after: int, limit: int, octets_max: int
     ) -> tuple[list[Tracked], int]:
-        """Return mails that wait for their batch, and the last row read, 0 if there is none.
+        """Return mails that wait by rows of some kinds, and the last row read, 0 if there is none.
 
         What can't be read is left out. It blocks. Raises: one of `TROUBLE`.
         """

@@ -19,7 +19,7 @@ from signalbox.eventstore.errors import Conflict, FenceLost, Unavailable
 from signalbox.eventstore.journal import Append, Write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from signalbox.actors.mail_feeder import MailFeeder, Tracked
     from signalbox.actors.mail_messages import Parts
@@ -33,7 +33,7 @@ BATCH_OCTETS_MAX: Final = 4 * 2**20
 
 
 def look_through(
-    parts: Parts, tenure: Tenure, feeder: MailFeeder, tenant_id: str, kinds: Iterable[str]
+    parts: Parts, tenure: Tenure, feeder: MailFeeder, tenant_id: str, kinds: Collection[str]
 ) -> None:
     """Look through what waits, by the kinds of its rows, and do as the module says."""
     while tenure.holds():
@@ -50,7 +50,7 @@ def look_through(
             return
 
 
-def _accounts(parts: Parts, tenant_id: str, kinds: Iterable[str]) -> Collection[str]:
+def _accounts(parts: Parts, tenant_id: str, kinds: Collection[str]) -> Collection[str]:
     """Return a tenant's accounts; the log alone can say that one is missing."""
     known = parts.tenants.known(tenant_id).accounts
     if all(account_of(kind) in known for kind in kinds):
@@ -97,13 +97,17 @@ def _line_up(parts: Parts, tenure: Tenure, tenant_id: str, found: Sequence[Track
 def _fail(parts: Parts, tenure: Tenure, tenant_id: str, found: Sequence[Tracked]) -> None:
     """Those that are being sent are left to what becomes of that."""
     tenant, now_s = parts.tenants.known(tenant_id), parts.journal.now().timestamp()
-    writes = []
+    failed: list[tuple[Tracked, tuple[domain.Event, ...]]] = []
     for one in found:
-        waits = one.data_key == tenant.data_key and not one.mail.in_flight
-        events = domain.decide(one.mail, FAIL, now_s) if waits else ()
-        if events:
-            writes.append(Write(one.stream_id, one.version + 1, events, one.data_key))
-            tell_operators(tenant, one, events)
+        if one.data_key == tenant.data_key and not one.mail.in_flight:
+            failed.append((one, domain.decide(one.mail, FAIL, now_s)))
+    writes = [
+        Write(one.stream_id, one.version + 1, events, one.data_key)
+        for one, events in failed
+        if events
+    ]
     if writes:
         done = [write.stream_id for write in writes]
         parts.journal.write(Append(writes=writes, by=BY, fence=tenure.fence, done=done))
+    for one, events in failed:
+        tell_operators(tenant, one, events)

@@ -2,7 +2,7 @@
 
 `KINDS` steps from one kind of row to the next. `STATE` tells the newest row, and when the next one
 is due that waits for its time. `PAGE` returns rows of some kinds behind others, and what is due,
-with their streams, up to so many octets. `HELD` returns what waits for its batch, likewise.
+with their streams, up to so many octets. `HELD` returns all that waits by some kinds, likewise.
 """
 
 from typing import Final
