@@ -97,10 +97,11 @@ def _line_up(parts: Parts, tenure: Tenure, tenant_id: str, found: Sequence[Track
 def _fail(parts: Parts, tenure: Tenure, tenant_id: str, found: Sequence[Tracked]) -> None:
     """Those that are being sent are left to what becomes of that."""
     tenant, now_s = parts.tenants.known(tenant_id), parts.journal.now().timestamp()
-    failed: list[tuple[Tracked, tuple[domain.Event, ...]]] = []
-    for one in found:
-        if one.data_key == tenant.data_key and not one.mail.in_flight:
-            failed.append((one, domain.decide(one.mail, FAIL, now_s)))
+    failed = [
+        (one, domain.decide(one.mail, FAIL, now_s))
+        for one in found
+        if one.data_key == tenant.data_key and not one.mail.in_flight
+    ]
     writes = [
         Write(one.stream_id, one.version + 1, events, one.data_key)
         for one, events in failed
