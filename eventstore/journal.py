@@ -106,6 +106,8 @@ class Journal:
         self._process = os.urandom(6).hex()
         self._numbers = count(1)
         self.last_position = 0
+        # Of this journal alone: whoever closes it must not close it under another one's writer.
+        self.connection = log_.journal_recorder.own_connection()
         self._writer = gevent.spawn(self._run)
 
     def append(self, append: Append, into: AsyncResult | None = None) -> AsyncResult:
@@ -150,11 +152,10 @@ class Journal:
         self._closed.set()
         self._wake.set()
         # Killed in a pipeline it would go on: the library lets another error take the kill's place.
-        connection = self._log.journal_recorder.connection
-        connection.cut()
+        self.connection.cut()
         self._writer.join(CLOSE_S)
         self._writer.kill()
-        connection.discard()
+        self.connection.discard()
 
     def _encode(self, append: Append, command_id: str) -> list[StoredEvent]:
         at = self.now()
@@ -235,9 +236,9 @@ class Journal:
         positions: Iterator[int] = iter(())
         if stored or beside.rows:  # Else somebody only wants to know that all before is stored.
             with metrics.JOURNAL_COMMIT.time(), self._bounded():
-                positions = iter(
-                    self._log.journal_recorder.insert_events(stored, beside=beside) or ()
-                )
+                recorder = self._log.journal_recorder
+                written = recorder.insert_events(stored, beside=beside, own=self.connection)
+                positions = iter(written or ())
             metrics.JOURNAL_BATCH.observe(len(stored))
         for waiting in batch:
             for _ in waiting.stored:
@@ -247,8 +248,7 @@ class Journal:
     @contextmanager
     def _bounded(self) -> Iterator[None]:
         """Break the connection when the store neither answers nor closes it, as when it hangs."""
-        connection = self._log.journal_recorder.connection
-        alarm = gevent.spawn_later(self._answer_s_max, connection.cut)
+        alarm = gevent.spawn_later(self._answer_s_max, self.connection.cut)
         try:
             yield
         finally:

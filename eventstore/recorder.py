@@ -166,26 +166,37 @@ class JournalRecorder(PostgresApplicationRecorder):
         kwargs = datastore.pool.kwargs
         assert isinstance(kwargs, dict), kwargs
         # psycopg takes statements behind an error in a pipeline for prepared, and they aren't.
-        self.connection = OwnConnection({**kwargs, "prepare_threshold": None}, "signalbox journal")
+        self._kwargs = {**kwargs, "prepare_threshold": None}
+        self.connection = self.own_connection()
+
+    def own_connection(self) -> OwnConnection:
+        """Return a connection to write on that nobody else uses."""
+        return OwnConnection(self._kwargs, "signalbox journal")
 
     @override
     def insert_events(
-        self, stored_events: Sequence[StoredEvent], *, beside: Beside | None = None, **_: Any
+        self,
+        stored_events: Sequence[StoredEvent],
+        *,
+        beside: Beside | None = None,
+        own: OwnConnection | None = None,
+        **_: Any,
     ) -> Sequence[int] | None:
-        """Write all of it or nothing; return the positions in the log, in order.
+        """Write all of it or nothing, on `own` if given; return the positions in the log, in order.
 
         Raises:
             StaleFences: leases are not ours any more.
             IntegrityError: a version exists already, or the one before it doesn't.
             OperationalError: the connection broke; the batch may be stored nevertheless.
         """
+        own = own or self.connection
         try:
-            return _insert_or_refuse(self.connection.get(), stored_events, beside or Beside())
+            return _insert_or_refuse(own.get(), stored_events, beside or Beside())
         except Broken as error:
-            self.connection.discard()
+            own.discard()
             raise OperationalError(str(error)) from error
         except psycopg.Error as error:
-            self.connection.discard()
+            own.discard()
             raise PersistenceError(str(error)) from error
 
 

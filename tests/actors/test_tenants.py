@@ -303,11 +303,11 @@ def test_the_log_keeps_to_itself_what_a_tenant_configured(
         client_auth=ClientAuth(method="basic", user="robot", secret_sealed=secret),
         large_files=LargeFiles(storage_url="s3://key:hidden@bucket"),
     )
-    account = replace(ACCOUNT, host="mx.acme.example", user="ann", password_sealed=secret)
+    account = replace(ACCOUNT, host="mx.acme.example", user="ann.of.acme", password_sealed=secret)
     tenants.put("acme", config, by="admin")
     tenants.put_account("acme", account, by="admin")
     tenants.update("acme", TenantChanges(name="Acme & Sons"), by="admin")
-    words = ("Acme", "intern", "robot", "hidden", "mx.acme", "ann", secret)
+    words = ("Acme", "intern", "robot", "hidden", "mx.acme", "ann.of", secret)
     states = rows(database_url, "SELECT convert_from(state, 'UTF8') FROM signalbox.stored_events")
     assert not [word for word in words if any(word in state for (state,) in states)]
     assert tenants.newest("acme").accounts["smtp1"].host == "mx.acme.example"

@@ -292,14 +292,19 @@ class AnyHistory(RuleBasedStateMachine):
 
     @invariant()
     def every_attempt_has_one_outcome_at_most(self) -> None:
-        open_attempts = 0
+        open_attempts, is_partly_sent = 0, False
         for event in self.history:
+            is_partly_sent |= isinstance(event, m.MailPartlySent)
             match event:
                 case m.MailAttempted():
                     open_attempts += 1
-                case m.MailSent() | m.MailInDoubt():
+                case m.MailPartlySent() | m.MailInDoubt():
+                    open_attempts -= 1
+                case m.MailSent() if not is_partly_sent:
                     open_attempts -= 1
                 case m.MailDeferred() | m.MailFailed() | m.MailDeleted() | m.MailQueued():
+                    open_attempts = 0
+                case m.MailSent():  # It may be given up between two attempts.
                     open_attempts = 0
                 case _:
                     pass

@@ -195,6 +195,18 @@ def test_a_closed_journal_has_written_what_waited_and_takes_no_more(event_log: E
         journal.append(append("link-11"))
 
 
+def test_a_journal_that_is_closed_leaves_another_of_the_same_log_alone(
+    event_log: EventLog,
+) -> None:
+    closing, other = Journal(event_log), Journal(event_log)
+    closing.write(append("link-1"))
+    writing = gevent.spawn(lambda: [other.write(append("link-2", n)) for n in range(1, 201)])
+    gevent.sleep(0.05)
+    closing.close()
+    assert len(writing.get(timeout=20)) == 200
+    other.close()
+
+
 def test_a_journal_that_the_store_holds_up_can_be_closed(
     event_log: EventLog, database_url: str
 ) -> None:

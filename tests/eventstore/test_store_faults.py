@@ -152,10 +152,10 @@ def test_a_terminated_connection_is_replaced(journal: Journal, database_url: str
 
 
 def test_a_server_that_became_read_only_is_left_for_another(
-    journal: Journal, event_log: EventLog, database_url: str
+    journal: Journal, database_url: str
 ) -> None:
     journal.write(append("link-1"))
-    event_log.journal_recorder.connection.get().execute("SET default_transaction_read_only = on")
+    journal.connection.get().execute("SET default_transaction_read_only = on")
     assert journal.append(append("link-1", 2)).get(timeout=5) > 0
     assert stored(database_url) == [("link-1", 1), ("link-1", 2)]
 

@@ -87,7 +87,7 @@ def test_whoever_sent_a_mail_is_told_that_it_came_back(place: Place) -> None:
     )
     pk = place.send("m1", "smtp1")
     assert place.sink.mails[-1].sender == f"bounces+{pk}@example.net"
-    inbox.deliver(POSTFIX.replace(PK, pk))
+    inbox.deliver(POSTFIX.replace(PK, pk).replace("ann@example.org", "m1@example.net"))
     eventually(lambda: place.told("m1", "bounce_ts"), SETTLE_S, LOOK_S)
     (bounce,) = place.told("m1", "bounce_ts")
     assert (bounce["bounce_type"], bounce["bounce_code"]) == ("hard", "511")
