@@ -409,22 +409,28 @@ def test_what_was_acknowledged_is_not_told_after_a_restart(
     assert len(server.calls) == calls + 1  # It was called a moment ago: not without need.
 
 
-def test_what_happens_while_a_relay_begins_is_told_before_the_next_regular_call(
-    start_relay: StartRelay, server: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def read_slowly(patch: pytest.MonkeyPatch) -> tuple[Event, Event]:
+    """Keep whoever reads what servers are owed until the second event; the first tells of it."""
     reading, go_on, owing = Event(), Event(), MailReads.owing
 
-    def read_slowly(reads: MailReads) -> list[str]:
+    def slowly(reads: MailReads) -> list[str]:
         found = owing(reads)
         reading.set()
         go_on.wait()
         return found
 
+    patch.setattr(MailReads, "owing", slowly)
+    return reading, go_on
+
+
+def test_what_happens_while_a_relay_begins_is_told_before_the_next_regular_call(
+    start_relay: StartRelay, server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = start_relay(rhythm=CALM)
     first.tenant("acme", base(server))
     eventually(lambda: server.calls)
     first.close()
-    monkeypatch.setattr(MailReads, "owing", read_slowly)
+    reading, go_on = read_slowly(monkeypatch)
     second = start_relay(rhythm=CALM)
     assert reading.wait(5)
     second.shows_news.clear()
@@ -439,14 +445,6 @@ def test_what_happens_while_a_relay_begins_is_told_before_the_next_regular_call(
 def test_what_happens_while_a_lease_is_away_is_told_when_it_is_back(
     start_relay: StartRelay, server: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reading, go_on, owing = Event(), Event(), MailReads.owing
-
-    def read_slowly(reads: MailReads) -> list[str]:
-        found = owing(reads)
-        reading.set()
-        go_on.wait()
-        return found
-
     relay = start_relay(rhythm=CALM)
     relay.tenant("acme", base(server))
     eventually(lambda: server.calls)
@@ -454,7 +452,7 @@ def test_what_happens_while_a_lease_is_away_is_told_when_it_is_back(
     partition = partition_of(stream_of("acme"), PARTITIONS)
     fence = relay.keeper.fence(partition)
     assert fence is not None
-    monkeypatch.setattr(MailReads, "owing", read_slowly)
+    reading, go_on = read_slowly(monkeypatch)
     relay.reports.lost(partition)
     relay.reports.gained(fence)
     assert reading.wait(5)
